@@ -1,0 +1,108 @@
+//! Reads gateway.yaml and the environment: the only module that does. Gathers every module's options.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::edge::options::{AuthMode, ClientsOptions, CorsOptions, LimitOptions, TlsOptions};
+use crate::health::CircuitOptions;
+use crate::names::{ModelName, Secret, UpstreamId};
+use crate::route::options::RouteOptions;
+use crate::sim::SimOptions;
+use crate::telemetry::options::LogOptions;
+use crate::upstream::options::{FailoverOptions, ProbeOptions, TimeoutOptions, UpstreamOptions};
+
+/// Everything gateway.yaml may say.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayOptions {
+    /// Address for calls. Default 127.0.0.1:8080. Wider than loopback needs `clients` or `auth: off`.
+    pub listen: String,
+    /// Address for probes, metrics and the admin API. Default 127.0.0.1:8081.
+    pub admin: String,
+    /// Key for `/admin/*`, shown as `Authorization: Bearer`. Without it `/admin/*` answers on loopback only.
+    pub admin_key: Option<Secret>,
+    /// Certificate of the public port. Default: none, cleartext.
+    pub tls: Option<TlsOptions>,
+    /// Whether callers must show a key. Default `keys`.
+    pub auth: AuthMode,
+    /// Callers by name. Default: none.
+    pub clients: ClientsOptions,
+    /// Answers to browsers. Default: none.
+    pub cors: Option<CorsOptions>,
+    /// Whether every catalogue vendor whose key is in the environment becomes an upstream. Default true.
+    pub discover: bool,
+    /// Upstream of calls that name no model. Default: the first configured one.
+    pub default_upstream: Option<UpstreamId>,
+    /// Model of calls whose body names none. Default: none, they are refused.
+    pub default_model: Option<ModelName>,
+    /// Endpoints of vendors by name; where several serve a prefix, the first one comes first.
+    pub upstreams: IndexMap<UpstreamId, UpstreamOptions>,
+    /// Which model names go where, besides `upstream/model` and the upstreams' prefixes.
+    pub routes: Vec<RouteOptions>,
+    /// How far one call may go in search of an answer.
+    pub failover: FailoverOptions,
+    /// Timers, unless an upstream has its own.
+    pub timeouts: TimeoutOptions,
+    /// Circuits, unless an upstream has its own.
+    pub circuit: CircuitOptions,
+    /// Active health checks, unless an upstream has its own.
+    pub probe: ProbeOptions,
+    /// Bounds on what clients may send, hold and ignore.
+    pub limits: LimitOptions,
+    /// How the process stops.
+    pub shutdown: ShutdownOptions,
+    /// The log on standard output.
+    pub log: LogOptions,
+    /// Whether usage is asked of vendors where the client did not, and taken out of the stream again. Default true.
+    pub usage: bool,
+    /// The built-in simulated vendor, upstream `sim`.
+    pub sim: SimOptions,
+    /// Runtime threads. Default 0: one per core. 0 to 1,024. Read at start only.
+    pub workers: usize,
+}
+
+impl Default for GatewayOptions {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            admin: "127.0.0.1:8081".into(),
+            admin_key: None,
+            tls: None,
+            auth: AuthMode::default(),
+            clients: ClientsOptions::new(),
+            cors: None,
+            discover: true,
+            default_upstream: None,
+            default_model: None,
+            upstreams: IndexMap::new(),
+            routes: Vec::new(),
+            failover: FailoverOptions::default(),
+            timeouts: TimeoutOptions::default(),
+            circuit: CircuitOptions::default(),
+            probe: ProbeOptions::default(),
+            limits: LimitOptions::default(),
+            shutdown: ShutdownOptions::default(),
+            log: LogOptions::default(),
+            usage: true,
+            sim: SimOptions::default(),
+            workers: 0,
+        }
+    }
+}
+
+/// How the process stops after SIGTERM.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShutdownOptions {
+    /// Time calls are still accepted while readiness says no, in milliseconds. Default 5,000; 0 to 3,600,000.
+    pub drain_delay_ms: u64,
+    /// Time open calls may take to end after that, in milliseconds. Default 300,000; 0 to 86,400,000.
+    pub grace_ms: u64,
+}
+
+impl Default for ShutdownOptions {
+    fn default() -> Self {
+        Self { drain_delay_ms: 5_000, grace_ms: 300_000 }
+    }
+}

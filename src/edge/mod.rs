@@ -1,0 +1,4 @@
+//! The edge layer.
+
+pub mod options;
+pub mod spec;

@@ -1,0 +1,189 @@
+//! The one error inside a call: what went wrong, whose fault it is, and whether another target may help.
+//! `edge::rescue` alone turns it into an HTTP answer; `upstream::dispatch` alone reads `retry`.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::names::UpstreamId;
+
+/// Who caused the failure; decides blame in metrics and health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Client,
+    Gateway,
+    Upstream(UpstreamId),
+}
+
+/// What may be tried after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Another target would answer the same, or the call has begun to reach the client.
+    Never,
+    /// Another target may answer.
+    NextTarget,
+}
+
+/// Why an attempt or a call failed. A closed set: it labels metrics and log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The request itself is wrong (400, 404, 405, 413, 415, 422 …).
+    BadRequest,
+    /// The caller's key is missing or unknown, or may not use the model.
+    Unauthorized,
+    /// The gateway is full or stopping.
+    Overloaded,
+    /// No connection: refused, DNS, TLS, connect timer.
+    Connect,
+    /// The connection broke before the answer was usable.
+    Reset,
+    /// A timer ran out: first byte, first content, silence, or the whole call.
+    Timeout,
+    /// The vendor refused for now (429).
+    RateLimited,
+    /// The vendor refused the key (401, 403) or the purse (402).
+    KeyRefused,
+    /// The vendor does not know the model (its 404).
+    ModelMissing,
+    /// The vendor failed (5xx, an error inside a 200, not JSON where JSON was due).
+    VendorFailed,
+    /// The answer ended before it was complete.
+    Cut,
+    /// The gateway's own fault.
+    Internal,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 12] = [
+        Kind::BadRequest,
+        Kind::Unauthorized,
+        Kind::Overloaded,
+        Kind::Connect,
+        Kind::Reset,
+        Kind::Timeout,
+        Kind::RateLimited,
+        Kind::KeyRefused,
+        Kind::ModelMissing,
+        Kind::VendorFailed,
+        Kind::Cut,
+        Kind::Internal,
+    ];
+
+    /// The word used in metrics, log lines and `explain`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::BadRequest => "bad_request",
+            Kind::Unauthorized => "unauthorized",
+            Kind::Overloaded => "overloaded",
+            Kind::Connect => "connect",
+            Kind::Reset => "reset",
+            Kind::Timeout => "timeout",
+            Kind::RateLimited => "rate_limited",
+            Kind::KeyRefused => "key_refused",
+            Kind::ModelMissing => "model_missing",
+            Kind::VendorFailed => "vendor_failed",
+            Kind::Cut => "cut",
+            Kind::Internal => "internal",
+        }
+    }
+}
+
+/// A failure with all that its answer needs. `message` is shown to clients: it names the thing and the
+/// limit, never an address or a key.
+#[derive(Clone, Debug)]
+pub struct Error {
+    pub kind: Kind,
+    pub origin: Origin,
+    pub retry: Retry,
+    pub status: StatusCode,
+    pub message: String,
+    /// OpenAI `type`: `invalid_request_error`, `server_error` …
+    pub error_type: String,
+    pub param: Option<String>,
+    pub code: Option<String>,
+    /// When trying again makes sense.
+    pub retry_after: Option<Duration>,
+    /// `Some(false)` where the client's own retry cannot help either.
+    pub should_retry: Option<bool>,
+}
+
+impl Error {
+    /// A failure with the type, code and status that go with its kind; the setters below refine it.
+    pub fn new(kind: Kind, origin: Origin, message: impl Into<String>) -> Self {
+        let (status, error_type, code) = defaults(kind);
+        let retry = match (&origin, kind) {
+            (Origin::Upstream(_), Kind::BadRequest) => Retry::Never,
+            (Origin::Upstream(_), _) => Retry::NextTarget,
+            _ => Retry::Never,
+        };
+        Self {
+            kind,
+            origin,
+            retry,
+            status,
+            message: message.into(),
+            error_type: error_type.into(),
+            param: None,
+            code: code.map(Into::into),
+            retry_after: None,
+            should_retry: None,
+        }
+    }
+
+    /// The client's own fault: status 400, `invalid_request_error`.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(Kind::BadRequest, Origin::Client, message)
+    }
+
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    pub fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    pub fn retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
+}
+
+/// Status, OpenAI type and code that a kind has when nothing more precise is known.
+fn defaults(kind: Kind) -> (StatusCode, &'static str, Option<&'static str>) {
+    match kind {
+        Kind::BadRequest => (StatusCode::BAD_REQUEST, "invalid_request_error", None),
+        Kind::Unauthorized => (StatusCode::UNAUTHORIZED, "invalid_request_error", Some("invalid_api_key")),
+        Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("overloaded")),
+        Kind::Connect => (StatusCode::BAD_GATEWAY, "server_error", Some("upstream_unreachable")),
+        Kind::Reset => (StatusCode::BAD_GATEWAY, "server_error", Some("upstream_reset")),
+        Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "server_error", Some("upstream_timeout")),
+        Kind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", Some("rate_limit_exceeded")),
+        Kind::KeyRefused => (StatusCode::BAD_GATEWAY, "server_error", Some("upstream_auth")),
+        Kind::ModelMissing => (StatusCode::NOT_FOUND, "invalid_request_error", Some("model_not_found")),
+        Kind::VendorFailed => (StatusCode::BAD_GATEWAY, "server_error", Some("upstream_failed")),
+        Kind::Cut => (StatusCode::BAD_GATEWAY, "server_error", Some("upstream_cut")),
+        Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error", Some("internal_error")),
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.as_str(), self.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,3 @@
+//! The route layer.
+
+pub mod options;

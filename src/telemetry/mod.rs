@@ -1,0 +1,3 @@
+//! Tells operators: metrics, one line per call, and the process's own log.
+
+pub mod options;

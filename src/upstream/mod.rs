@@ -1,0 +1,4 @@
+//! The upstream layer.
+
+pub mod options;
+pub mod spec;

@@ -1,0 +1,122 @@
+//! What an operator may say about an upstream: where it is, which keys, which timers.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::health::CircuitOptions;
+use crate::names::{ModelName, Secret};
+
+/// One configured endpoint of a vendor. What is not said comes from the vendor's catalogue entry.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamOptions {
+    /// Catalogue id of the vendor, or `openai-compatible` for any other. Default: the upstream's own name.
+    pub vendor: Option<String>,
+    /// Where the API lives, path included; `/chat/completions` is appended. Default: the catalogue's.
+    pub base_url: Option<String>,
+    /// The key sent as `Authorization: Bearer`. Default: the vendor's environment variable.
+    pub key: Option<Secret>,
+    /// Several keys, used in turn; empty ones are left out.
+    pub keys: Vec<Option<Secret>>,
+    /// A file whose lines are keys; read again when it changes.
+    pub key_file: Option<String>,
+    /// Model that the bare upstream name stands for. Default: the vendor's `…_MODEL` variable.
+    pub default_model: Option<ModelName>,
+    /// Model prefixes routed here. Default: the catalogue's.
+    pub prefixes: Option<Vec<String>>,
+    /// Models shown by `/v1/models` when the vendor lists none.
+    pub models: Vec<ModelName>,
+    /// Headers added to every request; they win over the gateway's own.
+    pub headers: BTreeMap<String, Secret>,
+    /// Query parameters added to every request.
+    pub query: BTreeMap<String, Secret>,
+    /// PEM file of certificate authorities trusted besides the system's.
+    pub ca_file: Option<String>,
+    /// PEM file of the client certificate shown to the upstream; needs `client_key`.
+    pub client_cert: Option<String>,
+    /// PEM file of the client certificate's private key.
+    pub client_key: Option<String>,
+    /// Proxy URL, or `off`. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
+    pub proxy: Option<String>,
+    /// HTTP/2 connections to spread calls over. Default 0: HTTP/1.1. 0 to 64.
+    pub http2: usize,
+    /// Connections opened before the first call. Default 0. 0 to 64.
+    pub prewarm: usize,
+    /// Not used, though configured. Default false.
+    pub off: bool,
+    /// Whether `stream_options` may be sent. Default: the catalogue's, else true.
+    pub stream_usage: Option<bool>,
+    /// Timers of this upstream, where they differ from the general ones.
+    pub timeouts: Option<TimeoutOptions>,
+    /// Active health checks, where they differ from the general ones.
+    pub probe: Option<ProbeOptions>,
+    /// Circuit, where it differs from the general one.
+    pub circuit: Option<CircuitOptions>,
+}
+
+/// Timers of one attempt and of the whole call, in milliseconds.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TimeoutOptions {
+    /// Name look-up, TCP, proxy and TLS together, in milliseconds. Default 3,000; 1 to 600,000.
+    pub connect_ms: u64,
+    /// From the request sent to the first byte of the answer, in milliseconds. Default 300,000; 1 to 3,600,000.
+    pub first_byte_ms: u64,
+    /// From the request sent to the first content of a stream, in milliseconds. Default 120,000; 1 to 3,600,000.
+    pub first_content_ms: u64,
+    /// Silence allowed inside an answer, in milliseconds. Default 120,000; 1 to 3,600,000. Comments from the vendor count as life.
+    pub idle_ms: u64,
+    /// The whole call, all attempts together, in milliseconds. Default 1,800,000; 1 to 86,400,000.
+    pub call_ms: u64,
+}
+
+impl Default for TimeoutOptions {
+    fn default() -> Self {
+        Self {
+            connect_ms: 3_000,
+            first_byte_ms: 300_000,
+            first_content_ms: 120_000,
+            idle_ms: 120_000,
+            call_ms: 1_800_000,
+        }
+    }
+}
+
+/// Active health checks: a call that costs no tokens (`GET /models`, or what the catalogue names).
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProbeOptions {
+    /// Time between two checks, in milliseconds, ± 20 %. Default 60,000; 0 = off, else 100 to 86,400,000.
+    pub interval_ms: u64,
+    /// Time a check may take, in milliseconds. Default 5,000; 1 to 600,000.
+    pub timeout_ms: u64,
+    /// Failed checks in a row that take the upstream out. Default 3; 1 to 100.
+    pub down_after: u32,
+    /// Passed checks in a row that bring it back. Default 1; 1 to 100.
+    pub up_after: u32,
+}
+
+impl Default for ProbeOptions {
+    fn default() -> Self {
+        Self { interval_ms: 60_000, timeout_ms: 5_000, down_after: 3, up_after: 1 }
+    }
+}
+
+/// How far one call may go in search of an answer.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FailoverOptions {
+    /// Attempts of one call, the first included. Default 3; 1 to 20.
+    pub attempts_max: usize,
+    /// Wait for the first content after which a streaming client is answered `200` and `: waiting` comments,
+    /// while failover stays open, in milliseconds. Default 30,000; 0 = never, else 100 to 3,600,000.
+    pub waiting_comment_ms: u64,
+}
+
+impl Default for FailoverOptions {
+    fn default() -> Self {
+        Self { attempts_max: 3, waiting_comment_ms: 30_000 }
+    }
+}
