@@ -2,8 +2,10 @@
 //! `edge::rescue` alone turns it into an HTTP answer; `upstream::dispatch` alone reads `retry`.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 
 use crate::names::UpstreamId;
@@ -89,10 +91,14 @@ impl Kind {
     }
 }
 
-/// A failure with all that its answer needs. `message` is shown to clients: it names the thing and the
-/// limit, never an address or a key.
+/// A failure with all that its answer needs. One pointer wide: the path without failures pays nothing for it.
 #[derive(Clone, Debug)]
-pub struct Error {
+pub struct Error(Box<Details>);
+
+/// What is known of a failure. `message` is shown to clients: it names the thing and the limit, never an
+/// address or a key.
+#[derive(Clone, Debug)]
+pub struct Details {
     pub kind: Kind,
     pub origin: Origin,
     pub retry: Retry,
@@ -104,6 +110,8 @@ pub struct Error {
     pub code: Option<String>,
     /// When trying again makes sense.
     pub retry_after: Option<Duration>,
+    /// The vendor's own error body, where it is OpenAI-shaped and can be passed on as it is.
+    pub body: Option<Bytes>,
     /// `Some(false)` where the client's own retry cannot help either.
     pub should_retry: Option<bool>,
 }
@@ -117,7 +125,7 @@ impl Error {
             (Origin::Upstream(_), _) => Retry::NextTarget,
             _ => Retry::Never,
         };
-        Self {
+        Self(Box::new(Details {
             kind,
             origin,
             retry,
@@ -127,8 +135,9 @@ impl Error {
             param: None,
             code: code.map(Into::into),
             retry_after: None,
+            body: None,
             should_retry: None,
-        }
+        }))
     }
 
     /// The client's own fault: status 400, `invalid_request_error`.
@@ -177,6 +186,20 @@ fn defaults(kind: Kind) -> (StatusCode, &'static str, Option<&'static str>) {
         Kind::VendorFailed => (StatusCode::BAD_GATEWAY, "server_error", Some("upstream_failed")),
         Kind::Cut => (StatusCode::BAD_GATEWAY, "server_error", Some("upstream_cut")),
         Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error", Some("internal_error")),
+    }
+}
+
+impl Deref for Error {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for Error {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
     }
 }
 

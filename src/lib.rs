@@ -1,6 +1,28 @@
 //! Tollgate: an OpenAI-compatible gateway in front of every LLM vendor.
+//!
+//! # The map
+//! Dependencies point right; skipping is allowed; members of a brace do not know each other:
+//!
+//! `main → app → build → config → edge → snapshot → upstream → route → {vendor, health, telemetry} → {api, error} → names`
+//!
+//! ([`sim`], the simulated vendor, and [`summary`], what a terminal is told, stand beside the chain.)
+//!
+//! # The life of a streaming call
+//! 1. [`edge::listener`] accepts a connection, [`edge::connection`] times it, hyper reads a request.
+//! 2. [`edge::serve`] gives it an id and a record, checks host and room, names the client ([`edge::auth`]), reads the
+//!    body ([`edge::intake`]) and scans it once for the fields that decide ([`api::request`]).
+//! 3. [`route::table`] finds the route, [`route::plan`] orders its targets by health and policy.
+//! 4. [`upstream::dispatch`] walks the plan: encode ([`upstream::call`]), send ([`upstream::client`]), and on failure
+//!    read what it means ([`vendor::failure`]), tell [`health`], take the next target.
+//! 5. [`upstream::commit`] reads until the first content: from there on the answer belongs to this target.
+//! 6. [`upstream::relay`] is pulled by hyper through [`edge::body`]: frame in, frame out, read along, nothing copied.
+//! 7. [`upstream::finish`] closes the record once: metrics, log line.
+//!
+//! A call keeps the [`snapshot::Snapshot`] it began with; a reload swaps the next one in ([`app`]).
 
 pub mod api;
+pub mod app;
+pub mod build;
 pub mod config;
 pub mod edge;
 pub mod error;
@@ -8,6 +30,8 @@ pub mod health;
 pub mod names;
 pub mod route;
 pub mod sim;
+pub mod snapshot;
+pub mod summary;
 pub mod telemetry;
 pub mod upstream;
 pub mod vendor;

@@ -1,4 +1,6 @@
 //! The OpenAI-shaped vocabulary: plain data, no I/O. What every layer may speak of without knowing a vendor.
 
+pub mod edit;
 pub mod error_body;
+pub mod request;
 pub mod usage;

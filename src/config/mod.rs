@@ -1,5 +1,25 @@
 //! Reads gateway.yaml and the environment: the only module that does. Gathers every module's options.
 
+mod check;
+mod clients;
+mod env;
+mod fault;
+mod files;
+mod keys;
+mod load;
+mod resolve;
+mod schema;
+mod tree;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use fault::ConfigFault;
+pub use load::{Loaded, load};
+pub use schema::schema;
+pub use watch::Watch;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -59,6 +79,7 @@ pub struct GatewayOptions {
     /// The built-in simulated vendor, upstream `sim`.
     pub sim: SimOptions,
     /// Runtime threads. Default 0: one per core. 0 to 1,024. Read at start only.
+    #[schemars(range(max = 1_024))]
     pub workers: usize,
 }
 
@@ -96,8 +117,10 @@ impl Default for GatewayOptions {
 #[serde(default, deny_unknown_fields)]
 pub struct ShutdownOptions {
     /// Time calls are still accepted while readiness says no, in milliseconds. Default 5,000; 0 to 3,600,000.
+    #[schemars(range(max = 3_600_000))]
     pub drain_delay_ms: u64,
     /// Time open calls may take to end after that, in milliseconds. Default 300,000; 0 to 86,400,000.
+    #[schemars(range(max = 86_400_000))]
     pub grace_ms: u64,
 }
 

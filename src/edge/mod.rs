@@ -1,4 +1,20 @@
-//! The edge layer.
+//! Speaks HTTP with clients and operators.
 
+pub mod admin;
+pub mod admin_listener;
+pub mod auth;
+pub mod body;
+pub mod connection;
+pub mod cors;
+pub mod endpoint;
+pub mod explain;
+pub mod form;
+pub mod gateway;
+pub mod headers;
+pub mod intake;
+pub mod listener;
+pub mod models;
 pub mod options;
+pub mod rescue;
+pub mod serve;
 pub mod spec;

@@ -63,27 +63,38 @@ pub struct CorsOptions {
 pub struct LimitOptions {
     /// Size of a request body that is read as a whole, and of what is held of a multipart body before its `model`
     /// field, in bytes. Default 33,554,432; 1,024 to 1,073,741,824. Beyond: 413.
+    #[schemars(range(min = 1_024, max = 1_073_741_824))]
     pub body_bytes_max: usize,
     /// Size of all request headers, in bytes. Default 32,768; 8,192 to 262,144. Beyond: 431.
+    #[schemars(range(min = 8_192, max = 262_144))]
     pub header_bytes_max: usize,
     /// Open client connections. Default 10,000; 1 to 1,000,000. Beyond: not accepted until one closes.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: usize,
     /// Calls in flight, streams included. Default 4,096; 1 to 1,000,000. Beyond: 503 with `retry-after`.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub calls_max: usize,
     /// Time a client may take to send its headers, in milliseconds. Default 10,000; 100 to 3,600,000.
+    #[schemars(range(min = 100, max = 3_600_000))]
     pub header_read_ms: u64,
     /// Silence allowed while a client sends its body, in milliseconds. Default 60,000; 100 to 3,600,000. Beyond: 408.
+    #[schemars(range(min = 100, max = 3_600_000))]
     pub body_read_ms: u64,
     /// Time an idle client connection is kept, in milliseconds. Default 75,000; 100 to 3,600,000.
+    #[schemars(range(min = 100, max = 3_600_000))]
     pub keepalive_ms: u64,
     /// Time a client may refuse to take bytes, in milliseconds. Default 60,000; 100 to 3,600,000. Beyond: the connection is closed.
+    #[schemars(range(min = 100, max = 3_600_000))]
     pub write_stall_ms: u64,
     /// Size of one event of a stream, in bytes. Default 8,388,608; 4,096 to 268,435,456.
+    #[schemars(range(min = 4_096, max = 268_435_456))]
     pub event_bytes_max: usize,
     /// Size of an answer that is held whole before it is passed on, so that failover stays open, in bytes.
     /// Default 4,194,304; 4,096 to 268,435,456. A longer one is passed on as it comes.
+    #[schemars(range(min = 4_096, max = 268_435_456))]
     pub answer_bytes_max: usize,
     /// Nesting of a request's JSON. Default 128; 8 to 1,024.
+    #[schemars(range(min = 8, max = 1_024))]
     pub json_depth_max: usize,
 }
 

@@ -67,6 +67,7 @@ struct TargetFields {
     model: Option<ModelName>,
     /// Share of calls under `policy: weighted`. Default 1; 0 to 1,000,000 (0: only when the others are out).
     #[serde(default = "one")]
+    #[schemars(range(max = 1_000_000))]
     weight: u32,
 }
 

@@ -1,3 +1,22 @@
-//! Tells operators: metrics, one line per call, and the process's own log.
+//! Tells operators what happens: metrics, one line per call, and what the process itself has to say.
+//! Every layer above reports here; nothing here decides anything, answers a client or waits for one.
+//!
+//! A call costs one line put in a queue and about a dozen atomic additions. An event costs an addition in memory
+//! of its own call. Label lookups happen when a configuration is loaded, never on the path of a call.
 
+mod families;
+mod line;
+pub mod log;
+pub mod metrics;
+mod operator;
 pub mod options;
+pub mod record;
+pub mod series;
+
+#[cfg(test)]
+mod exposition;
+
+pub use log::LogHandle;
+pub use metrics::{ConfigSeries, Metrics};
+pub use record::{Attempt, CallRecord, Ended, EndpointKind};
+pub use series::{CircuitState, InFlight, KeyState, TargetMetrics, TokenGaps, UpstreamMetrics};

@@ -1,4 +1,118 @@
-//! The upstream layer.
+//! Does what `route` decided: sends calls to vendors, fails over, relays answers, probes.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use http::uri::{Authority, Scheme};
+
+use crate::health::{CircuitState, KeyState, UpstreamHealth};
+use crate::telemetry::series::{self, UpstreamMetrics};
+use crate::upstream::client::Connections;
+use crate::upstream::dial::Dialer;
+use crate::upstream::spec::UpstreamSpec;
+
+pub mod call;
+pub mod client;
+pub mod commit;
+pub mod dial;
+pub mod dispatch;
+pub mod finish;
 pub mod options;
+pub mod payload;
+pub mod probe;
+pub mod relay;
 pub mod spec;
+mod tls;
+
+/// One upstream in use: what it is, what we believe about it, and the connections to it.
+/// Kept across reloads as long as its spec stays equal.
+pub struct Upstream {
+    pub spec: UpstreamSpec,
+    pub health: Arc<UpstreamHealth>,
+    pub metrics: Arc<UpstreamMetrics>,
+    pub connections: Connections,
+    /// Models the vendor listed; empty until it first did.
+    pub listed: ArcSwap<Vec<String>>,
+    scheme: Scheme,
+    authority: Authority,
+    base_path: String,
+    /// `Authorization` values in the order of `spec.keys`, marked sensitive.
+    authorizations: Vec<HeaderValue>,
+}
+
+impl Upstream {
+    /// Fails with a sentence when the certificates, the keys or the address cannot be used.
+    pub fn new(spec: UpstreamSpec, metrics: Arc<UpstreamMetrics>) -> Result<Self, String> {
+        let tls = tls::client_config(&spec)?;
+        let dialer = Dialer::new(&spec, tls, Arc::clone(&metrics));
+        let (Some(scheme), Some(authority)) = (spec.base_url.scheme(), spec.base_url.authority()) else {
+            return Err("base_url needs a scheme and a host".into());
+        };
+        let authorizations = spec
+            .keys
+            .iter()
+            .map(|key| {
+                let mut value = HeaderValue::try_from(format!("Bearer {}", key.reveal()))
+                    .map_err(|_| "a key holds characters that no header may hold".to_owned())?;
+                value.set_sensitive(true);
+                Ok(value)
+            })
+            .collect::<Result<_, String>>()?;
+        Ok(Self {
+            health: Arc::new(UpstreamHealth::new(spec.circuit.clone(), spec.keys.len())),
+            connections: Connections::new(dialer, spec.http2),
+            listed: ArcSwap::default(),
+            scheme: scheme.clone(),
+            authority: authority.clone(),
+            base_path: spec.base_url.path().trim_end_matches('/').to_owned(),
+            authorizations,
+            metrics,
+            spec,
+        })
+    }
+
+    /// Shows the present state of circuit and keys in the metrics.
+    pub fn show_state(&self, now: Instant) {
+        self.metrics.circuit(match (self.health.is_drained(), self.health.circuit(now)) {
+            (true, _) => series::CircuitState::Drained,
+            (_, CircuitState::Closed) => series::CircuitState::Closed,
+            (_, CircuitState::HalfOpen) => series::CircuitState::HalfOpen,
+            (_, CircuitState::Open) => series::CircuitState::Open,
+        });
+        for (index, state) in self.health.key_states(now).into_iter().enumerate() {
+            self.metrics.key_state(
+                index,
+                match state {
+                    KeyState::Usable => series::KeyState::Usable,
+                    KeyState::Cooling => series::KeyState::Cooling,
+                    KeyState::Refused => series::KeyState::Refused,
+                },
+            );
+        }
+    }
+
+    /// `text` without the upstream's keys and address, for words of a vendor that go to a client.
+    pub fn masked(&self, text: &str) -> String {
+        let mut masked = text.to_owned();
+        for secret in self.secrets() {
+            if !secret.is_empty() && masked.contains(secret) {
+                masked = masked.replace(secret, "***");
+            }
+        }
+        masked
+    }
+
+    /// Whether `bytes` hold one of the upstream's keys or its address.
+    pub fn betrayed_by(&self, bytes: &[u8]) -> bool {
+        self.secrets().any(|it| !it.is_empty() && memchr::memmem::find(bytes, it.as_bytes()).is_some())
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        let keys = self.spec.keys.iter().map(|it| it.reveal());
+        let headers = self.spec.headers.iter().filter_map(|(_, value)| value.to_str().ok());
+        let query = self.spec.query.iter().map(|it| it.reveal());
+        keys.chain(headers).chain(query).chain([self.authority.as_str()])
+    }
+}

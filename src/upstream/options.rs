@@ -14,7 +14,8 @@ use crate::names::{ModelName, Secret};
 pub struct UpstreamOptions {
     /// Catalogue id of the vendor, or `openai-compatible` for any other. Default: the upstream's own name.
     pub vendor: Option<String>,
-    /// Where the API lives, path included; `/chat/completions` is appended. Default: the catalogue's.
+    /// Where the API lives, path included; `/chat/completions` is appended. Default: the vendor's `…_BASE_URL`
+    /// variable, else the catalogue's.
     pub base_url: Option<String>,
     /// The key sent as `Authorization: Bearer`. Default: the vendor's environment variable.
     pub key: Option<Secret>,
@@ -28,9 +29,9 @@ pub struct UpstreamOptions {
     pub prefixes: Option<Vec<String>>,
     /// Models shown by `/v1/models` when the vendor lists none.
     pub models: Vec<ModelName>,
-    /// Headers added to every request; they win over the gateway's own.
+    /// Headers added to every request; they win over the gateway's own. Empty ones are left out.
     pub headers: BTreeMap<String, Secret>,
-    /// Query parameters added to every request.
+    /// Query parameters added to every request. Empty ones are left out.
     pub query: BTreeMap<String, Secret>,
     /// PEM file of certificate authorities trusted besides the system's.
     pub ca_file: Option<String>,
@@ -38,11 +39,13 @@ pub struct UpstreamOptions {
     pub client_cert: Option<String>,
     /// PEM file of the client certificate's private key.
     pub client_key: Option<String>,
-    /// Proxy URL, or `off`. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
-    pub proxy: Option<String>,
+    /// `http://` URL of a proxy, which may hold a password, or `off`. Default: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, but none for loopback.
+    pub proxy: Option<Secret>,
     /// HTTP/2 connections to spread calls over. Default 0: HTTP/1.1. 0 to 64.
+    #[schemars(range(max = 64))]
     pub http2: usize,
     /// Connections opened before the first call. Default 0. 0 to 64.
+    #[schemars(range(max = 64))]
     pub prewarm: usize,
     /// Not used, though configured. Default false.
     pub off: bool,
@@ -61,14 +64,19 @@ pub struct UpstreamOptions {
 #[serde(default, deny_unknown_fields)]
 pub struct TimeoutOptions {
     /// Name look-up, TCP, proxy and TLS together, in milliseconds. Default 3,000; 1 to 600,000.
+    #[schemars(range(min = 1, max = 600_000))]
     pub connect_ms: u64,
     /// From the request sent to the first byte of the answer, in milliseconds. Default 300,000; 1 to 3,600,000.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub first_byte_ms: u64,
     /// From the request sent to the first content of a stream, in milliseconds. Default 120,000; 1 to 3,600,000.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub first_content_ms: u64,
     /// Silence allowed inside an answer, in milliseconds. Default 120,000; 1 to 3,600,000. Comments from the vendor count as life.
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub idle_ms: u64,
     /// The whole call, all attempts together, in milliseconds. Default 1,800,000; 1 to 86,400,000.
+    #[schemars(range(min = 1, max = 86_400_000))]
     pub call_ms: u64,
 }
 
@@ -89,12 +97,16 @@ impl Default for TimeoutOptions {
 #[serde(default, deny_unknown_fields)]
 pub struct ProbeOptions {
     /// Time between two checks, in milliseconds, ± 20 %. Default 60,000; 0 = off, else 100 to 86,400,000.
+    #[schemars(range(max = 86_400_000))]
     pub interval_ms: u64,
     /// Time a check may take, in milliseconds. Default 5,000; 1 to 600,000.
+    #[schemars(range(min = 1, max = 600_000))]
     pub timeout_ms: u64,
     /// Failed checks in a row that take the upstream out. Default 3; 1 to 100.
+    #[schemars(range(min = 1, max = 100))]
     pub down_after: u32,
     /// Passed checks in a row that bring it back. Default 1; 1 to 100.
+    #[schemars(range(min = 1, max = 100))]
     pub up_after: u32,
 }
 
@@ -109,9 +121,11 @@ impl Default for ProbeOptions {
 #[serde(default, deny_unknown_fields)]
 pub struct FailoverOptions {
     /// Attempts of one call, the first included. Default 3; 1 to 20.
+    #[schemars(range(min = 1, max = 20))]
     pub attempts_max: usize,
     /// Wait for the first content after which a streaming client is answered `200` and `: waiting` comments,
     /// while failover stays open, in milliseconds. Default 30,000; 0 = never, else 100 to 3,600,000.
+    #[schemars(range(max = 3_600_000))]
     pub waiting_comment_ms: u64,
 }
 

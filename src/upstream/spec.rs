@@ -14,7 +14,7 @@ pub struct UpstreamSpec {
     pub id: UpstreamId,
     /// Catalogue id, or `openai-compatible`.
     pub vendor: String,
-    /// Scheme, host, port and path, without a trailing slash.
+    /// Scheme, host, port and path, without a trailing slash; a bare host has the path `/`, as every [`Uri`] does.
     pub base_url: Uri,
     /// Keys used in turn; empty for an upstream that asks for none.
     pub keys: Vec<Secret>,

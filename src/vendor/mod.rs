@@ -1,1 +1,6 @@
-//! Vendors.
+//! What vendors' wire formats mean; no I/O. Today one dialect, OpenAI's, in all the spellings vendors give it.
+
+pub mod catalogue;
+pub mod failure;
+pub mod sse;
+pub mod stream;

@@ -1,0 +1,154 @@
+//! Makes of a loaded configuration what serves calls. Used at start, at each reload and by `explain`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::Uri;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::config::Loaded;
+use crate::edge::auth::ClientTable;
+use crate::edge::gateway::{About, Serving};
+use crate::edge::listener::server_config;
+use crate::edge::options::AuthMode;
+use crate::sim::{self, SimOptions};
+use crate::snapshot::{CallRules, Parts, Snapshot};
+use crate::telemetry::Metrics;
+use crate::upstream::dispatch::DispatchBounds;
+use crate::vendor::catalogue::SIM;
+
+/// Builds one generation after another.
+pub struct Builder {
+    metrics: Arc<Metrics>,
+    generation: u64,
+    sim: Option<Simulated>,
+}
+
+/// The simulated vendor that runs now.
+struct Simulated {
+    options: SimOptions,
+    address: Uri,
+    task: JoinHandle<()>,
+}
+
+/// A configuration ready to serve, and what its operator should know.
+pub struct Built {
+    pub serving: Serving,
+    pub warnings: Vec<String>,
+}
+
+impl Builder {
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, generation: 0, sim: None }
+    }
+
+    /// Fails with a sentence, changing nothing, where a certificate cannot be used or the simulated vendor not started.
+    pub async fn build(&mut self, loaded: &Loaded, old: Option<&Snapshot>) -> Result<Built, String> {
+        let tls = loaded.tls.as_ref().map(server_config).transpose()?;
+        let sim = self
+            .simulate(&loaded.options.sim, rules(loaded).bounds.call)
+            .await
+            .map_err(|it| format!("the simulated vendor: {it}"))?;
+        let snapshot = self.snapshot(loaded, Some(&sim), old);
+        let mut warnings = loaded.warnings.clone();
+        warnings.extend(snapshot.off.iter().map(|(id, why)| format!("upstream `{id}` is off: {why}")));
+        let options = &loaded.options;
+        let about = About {
+            generation: snapshot.generation,
+            loaded_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs()),
+            source: loaded.source.as_ref().map(|it| it.display().to_string()),
+            hash: loaded.hash.clone(),
+            warnings: warnings.clone(),
+        };
+        let serving = Serving {
+            snapshot,
+            clients: ClientTable::new(&loaded.clients, options.auth == AuthMode::Off),
+            limits: options.limits.clone(),
+            cors: options.cors.clone(),
+            admin_key: options.admin_key.clone(),
+            tls,
+            about,
+        };
+        Ok(Built { serving, warnings })
+    }
+
+    /// The snapshot alone; nothing is started or connected.
+    pub fn snapshot(&mut self, loaded: &Loaded, sim: Option<&Uri>, old: Option<&Snapshot>) -> Snapshot {
+        self.generation += 1;
+        let mut upstreams = loaded.upstreams.clone();
+        for spec in upstreams.iter_mut().filter(|it| it.vendor == SIM && it.base_url.port_u16() == Some(0)) {
+            if let Some(base_url) = sim {
+                spec.base_url = base_url.clone();
+            }
+        }
+        let parts = Parts {
+            generation: self.generation,
+            routes: loaded.options.routes.clone(),
+            upstreams,
+            off: loaded.off.clone(),
+            rules: rules(loaded),
+        };
+        Snapshot::build(parts, old, &self.metrics)
+    }
+
+    /// The address of a simulated vendor with these options; one that runs already is kept.
+    async fn simulate(&mut self, options: &SimOptions, call_max: Duration) -> std::io::Result<Uri> {
+        if let Some(running) = self.sim.as_ref().filter(|it| it.options == *options) {
+            return Ok(running.address.clone());
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address: Uri =
+            format!("http://{}/v1", listener.local_addr()?).parse().map_err(std::io::Error::other)?;
+        let serving = options.clone();
+        let task = tokio::spawn(async move { sim::serve(listener, serving).await });
+        let started = Simulated { options: options.clone(), address: address.clone(), task };
+        if let Some(old) = self.sim.replace(started) {
+            // Calls that began with it may last as long as calls may.
+            tokio::spawn(async move {
+                tokio::time::sleep(call_max).await;
+                old.task.abort();
+            });
+        }
+        Ok(address)
+    }
+
+    /// Takes away the series of routes and upstreams that a reload removed.
+    pub fn forget_gone(&self, old: &Snapshot, new: &Snapshot) {
+        for upstream in &old.upstreams {
+            if new.upstream(upstream.spec.id.as_str()).is_none() {
+                self.metrics.forget_upstream(&upstream.spec.id);
+            }
+        }
+        let stays = targets(new);
+        for (route, upstream) in targets(old).difference(&stays) {
+            self.metrics.forget_target(route, upstream);
+        }
+    }
+}
+
+fn targets(snapshot: &Snapshot) -> HashSet<(String, String)> {
+    let routes = snapshot.routes.routes();
+    routes
+        .flat_map(|route| {
+            route.targets.iter().map(move |it| (route.label.to_string(), it.upstream.to_string()))
+        })
+        .collect()
+}
+
+fn rules(loaded: &Loaded) -> CallRules {
+    let options = &loaded.options;
+    CallRules {
+        bounds: DispatchBounds {
+            attempts_max: options.failover.attempts_max,
+            call: Duration::from_millis(options.timeouts.call_ms),
+            answer_bytes_max: options.limits.answer_bytes_max,
+            event_bytes_max: options.limits.event_bytes_max,
+        },
+        wants_usage: options.usage,
+        waiting_comment: Duration::from_millis(options.failover.waiting_comment_ms),
+        default_upstream: options.default_upstream.clone(),
+        default_model: options.default_model.clone(),
+    }
+}

@@ -1,0 +1,205 @@
+//! Finds what is wrong between options: names that nothing bears, addresses that collide, what contradicts itself.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use http::Uri;
+
+use crate::edge::options::AuthMode;
+use crate::names::Secret;
+use crate::route::options::RouteOptions;
+
+use super::GatewayOptions;
+use super::fault::hint;
+use super::load::Draft;
+use super::resolve::{Resolved, is_loopback};
+
+pub(super) fn check(draft: &mut Draft, options: &GatewayOptions, resolved: &Resolved) {
+    for id in options.upstreams.keys() {
+        check_name(draft, &["upstreams", id.as_str()], id.as_str());
+    }
+    for name in options.clients.keys() {
+        check_name(draft, &["clients", name.as_str()], name.as_str());
+    }
+    check_routes(draft, options, resolved);
+    check_defaults(draft, options, resolved);
+    check_timings(draft, options);
+    check_origins(draft, options);
+    if options.auth == AuthMode::Off && !options.clients.is_empty() {
+        draft.warnings.push("`auth: off`: the keys under `clients` are not asked for".into());
+    }
+}
+
+/// Names stand in URLs, headers, labels and before the `/` of `upstream/model`.
+fn check_name(draft: &mut Draft, path: &[&str], name: &str) {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
+        let node = draft.tree.find(path);
+        let position = node.and_then(|it| it.key).unwrap_or_default();
+        draft.faults.at(position, "a name is 1 to 64 letters, digits, `-`, `_` or `.`");
+    }
+}
+
+fn check_routes(draft: &mut Draft, options: &GatewayOptions, resolved: &Resolved) {
+    let mut seen = HashSet::new();
+    for (index, route) in options.routes.iter().enumerate() {
+        let index = index.to_string();
+        let path = ["routes", index.as_str()];
+        let matched = match (&route.model, &route.prefix) {
+            (Some(model), None) => ("model", model.as_str()),
+            (None, Some(prefix)) => ("prefix", prefix.as_str()),
+            _ => {
+                draft.fault(&path, "a route has either `model` or `prefix`");
+                check_targets(draft, &index, route, "", resolved);
+                continue;
+            }
+        };
+        let option = [&path[..], &[matched.0]].concat();
+        if matched == ("model", "") {
+            draft.fault(&option, "the model has no name");
+        } else if !seen.insert(matched) {
+            draft.fault(&option, format!("the {} `{}` has a route already", matched.0, matched.1));
+        }
+        check_targets(draft, &index, route, matched.1, resolved);
+    }
+}
+
+fn check_targets(draft: &mut Draft, index: &str, route: &RouteOptions, name: &str, resolved: &Resolved) {
+    let path = ["routes", index, "targets"];
+    if route.targets.is_empty() {
+        return draft.fault(&path, format!("route `{name}` has no `targets`"));
+    }
+    let mut unused = Vec::new();
+    for (position, target) in route.targets.iter().enumerate() {
+        let upstream = target.upstream.as_str();
+        if resolved.is_used(upstream) {
+            continue;
+        }
+        if let Some(reason) = resolved.reason(upstream) {
+            unused.push(format!("`{upstream}` is off ({reason})"));
+            continue;
+        }
+        let position = position.to_string();
+        let option = [&path[..], &[position.as_str(), "upstream"]].concat();
+        // A target is text or a map; only the map has a value for the upstream alone.
+        let known = option.len() - usize::from(!draft.tree.has(&option));
+        let hint = hint(upstream, resolved.names());
+        draft.fault(&option[..known], format!("no upstream is called `{upstream}`{hint}"));
+    }
+    if unused.len() == route.targets.len() {
+        draft.fault(&path, format!("route `{name}` has no target in use: {}", unused.join(", ")));
+    } else {
+        draft.warnings.extend(unused.iter().map(|it| format!("route `{name}`: target {it}")));
+    }
+}
+
+fn check_defaults(draft: &mut Draft, options: &GatewayOptions, resolved: &Resolved) {
+    let Some(upstream) = options.default_upstream.as_ref().map(|it| it.as_str()) else { return };
+    if resolved.is_used(upstream) {
+        return;
+    }
+    match resolved.reason(upstream) {
+        Some(reason) => {
+            let message = format!(
+                "`default_upstream` `{upstream}` is off ({reason}): calls without a model are refused"
+            );
+            draft.warnings.push(message);
+        }
+        None => {
+            let hint = hint(upstream, resolved.names());
+            draft.fault(&["default_upstream"], format!("no upstream is called `{upstream}`{hint}"));
+        }
+    }
+}
+
+/// Ranges that the schema cannot say: zero as a word of its own, and one bound below another.
+fn check_timings(draft: &mut Draft, options: &GatewayOptions) {
+    let is_short = |it: u64| (1..100).contains(&it);
+    if is_short(options.failover.waiting_comment_ms) {
+        draft.fault(
+            &["failover", "waiting_comment_ms"],
+            "`waiting_comment_ms` must be 0 (never) or 100 and more",
+        );
+    }
+    let own = options.upstreams.iter();
+    let own = own.map(|(id, it)| (vec!["upstreams", id.as_str()], it.probe.as_ref(), it.circuit.as_ref()));
+    let general = (Vec::new(), Some(&options.probe), Some(&options.circuit));
+    for (path, probe, circuit) in std::iter::once(general).chain(own) {
+        if probe.is_some_and(|it| is_short(it.interval_ms)) {
+            let message = "`interval_ms` must be 0 (off) or 100 and more";
+            draft.fault(&[&path[..], &["probe", "interval_ms"]].concat(), message);
+        }
+        if circuit.is_some_and(|it| it.open_ms > it.open_ms_max) {
+            let message = "`open_ms` must not be above `open_ms_max`";
+            draft.fault(&[&path[..], &["circuit", "open_ms"]].concat(), message);
+        }
+    }
+}
+
+fn check_origins(draft: &mut Draft, options: &GatewayOptions) {
+    let origins = options.cors.iter().flat_map(|it| &it.origins);
+    for (index, origin) in origins.enumerate() {
+        let is_origin = origin == "*"
+            || origin.parse::<Uri>().is_ok_and(|it| {
+                let is_bare = it.path() == "/" && !origin.ends_with('/') && it.query().is_none();
+                matches!(it.scheme_str(), Some("http" | "https")) && it.host().is_some() && is_bare
+            });
+        if !is_origin {
+            let path = ["cors", "origins", &index.to_string()];
+            draft.fault(&path, "an origin is `*` or looks like https://app.example, without a path");
+        }
+    }
+}
+
+/// The two addresses, and whether they may be opened as wide as they are.
+pub(super) fn addresses(
+    draft: &mut Draft,
+    options: &GatewayOptions,
+    resolved: &Resolved,
+) -> (Option<SocketAddr>, Option<SocketAddr>) {
+    let listen = address(draft, "listen", &options.listen);
+    let admin = address(draft, "admin", &options.admin);
+    let is_wide = |it: &Option<SocketAddr>| it.is_some_and(|it| !it.ip().is_loopback());
+    if is_wide(&listen) && options.clients.is_empty() && options.auth == AuthMode::Keys {
+        let message =
+            "`listen` reaches beyond this machine: add `clients` with keys, or let anyone in by `auth: off`";
+        draft.fault(&["listen"], message);
+    }
+    if is_wide(&admin) && options.admin_key.as_ref().is_none_or(|it| it.reveal().trim().is_empty()) {
+        let message =
+            "`admin` reaches beyond this machine: without `admin_key`, /admin/* is answered to loopback only";
+        draft.warnings.push(message.into());
+    }
+    if listen.is_some_and(|it| it.port() != 0) && listen == admin {
+        draft.fault(&["admin"], "`admin` must differ from `listen`");
+    }
+    let own_port = listen.map(|it| it.port()).filter(|it| *it != 0);
+    for spec in &resolved.upstreams {
+        let is_here = spec.base_url.host().is_some_and(is_loopback);
+        if is_here && own_port.is_some() && spec.base_url.port_u16() == own_port {
+            let message =
+                "its base URL is this gateway's own `listen` address; calls would go round in circles";
+            draft.upstream_fault(spec.id.as_str(), &["base_url"], message);
+        }
+    }
+    (listen, admin)
+}
+
+fn address(draft: &mut Draft, option: &str, text: &str) -> Option<SocketAddr> {
+    let address = text.trim().parse().ok();
+    if address.is_none() {
+        draft.fault(
+            &[option],
+            format!("`{option}` must be address:port, such as 127.0.0.1:8080 or [::]:8080"),
+        );
+    }
+    address
+}
+
+/// What an operator left empty was not given.
+pub(super) fn drop_empty(options: &mut GatewayOptions) {
+    let is_empty = |it: &Secret| it.reveal().trim().is_empty();
+    options.admin_key.take_if(|it| is_empty(it));
+    options.default_model.take_if(|it| it.as_str().is_empty());
+    options.default_upstream.take_if(|it| it.as_str().is_empty());
+}

@@ -1,0 +1,350 @@
+//! Completes upstreams: the operator's options over the environment's over the catalogue's, with files read.
+
+use std::str::FromStr;
+
+use http::{HeaderName, HeaderValue, Uri};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error as ValueError, MapDeserializer};
+
+use crate::names::{ModelName, Secret, UpstreamId};
+use crate::upstream::options::UpstreamOptions;
+use crate::upstream::spec::{ProxySpec, UpstreamSpec, UpstreamTls};
+use crate::vendor::catalogue::{self, CatalogueEntry};
+
+use super::GatewayOptions;
+use super::fault::hint;
+use super::keys::{Keys, keys};
+use super::load::Draft;
+use super::tree::{Node, Value};
+
+/// Where `sim` is until it listens: the application puts the port in.
+const SIM_BASE_URL: &str = "http://127.0.0.1:0/v1";
+
+/// Headers that frame a message or belong to one connection: a client of ours sets them itself.
+const FRAMING: [&str; 8] =
+    ["connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// What became of the upstreams.
+#[derive(Default)]
+pub(super) struct Resolved {
+    pub upstreams: Vec<UpstreamSpec>,
+    pub off: Vec<(UpstreamId, String)>,
+    pub absent: Vec<(UpstreamId, String)>,
+    /// Upstreams that have a fault; others may refer to them without being wrong themselves.
+    pub faulty: Vec<UpstreamId>,
+}
+
+impl Resolved {
+    /// Whether calls can go to that upstream, or could but for its faults.
+    pub fn is_used(&self, id: &str) -> bool {
+        self.upstreams.iter().any(|it| it.id.as_str() == id) || self.faulty.iter().any(|it| it.as_str() == id)
+    }
+
+    /// Why an upstream that is known is not used.
+    pub fn reason(&self, id: &str) -> Option<&str> {
+        let mut unused = self.off.iter().chain(&self.absent);
+        unused.find(|(other, _)| other.as_str() == id).map(|(_, reason)| reason.as_str())
+    }
+
+    /// The names of all upstreams, used or not.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let used = self.upstreams.iter().map(|it| it.id.as_str());
+        used.chain(self.off.iter().chain(&self.absent).map(|(id, _)| id.as_str()))
+    }
+}
+
+pub(super) fn upstreams(draft: &mut Draft, options: &GatewayOptions) -> Resolved {
+    let mut resolved = Resolved::default();
+    for (id, own) in &options.upstreams {
+        if own.off {
+            resolved.off.push((id.clone(), "`off: true`".into()));
+        } else {
+            add(draft, options, id, own, &mut resolved);
+        }
+    }
+    for vendor in catalogue::vendors() {
+        discover(draft, options, vendor, &mut resolved);
+    }
+    resolved
+}
+
+/// Adds the vendor under its own name, if the environment or, for `sim`, nothing at all asks for it.
+fn discover(draft: &mut Draft, options: &GatewayOptions, vendor: &CatalogueEntry, resolved: &mut Resolved) {
+    let id = UpstreamId::from(vendor.id.as_str());
+    let is_sim = vendor.id == catalogue::SIM;
+    let is_configured = options.upstreams.contains_key(&id)
+        || options.upstreams.iter().any(|(id, own)| vendor_of(id, own).is_some_and(|it| it.id == vendor.id));
+    let is_wanted =
+        if is_sim { !options.upstreams.contains_key(&id) } else { options.discover && !is_configured };
+    if !is_wanted {
+        return;
+    }
+    let suffix = if vendor.key_required { "API_KEY" } else { "BASE_URL" };
+    if is_sim || draft.environment.of_vendor(vendor, suffix).is_some() {
+        add(draft, options, &id, &UpstreamOptions::default(), resolved);
+    } else if let Some(name) = vendor.variables(suffix).next() {
+        resolved.absent.push((id, format!("{name} is not set")));
+    }
+}
+
+fn vendor_of(id: &UpstreamId, own: &UpstreamOptions) -> Option<&'static CatalogueEntry> {
+    catalogue::vendor(own.vendor.as_deref().unwrap_or(id.as_str()))
+}
+
+fn add(
+    draft: &mut Draft,
+    options: &GatewayOptions,
+    id: &UpstreamId,
+    own: &UpstreamOptions,
+    resolved: &mut Resolved,
+) {
+    let Some(vendor) = vendor_of(id, own) else {
+        unknown_vendor(draft, id, own);
+        return resolved.faulty.push(id.clone());
+    };
+    let keys = keys(draft, id.as_str(), own, vendor);
+    match (complete(draft, options, id, own, vendor), keys) {
+        (_, Keys::Off(reason)) => resolved.off.push((id.clone(), reason)),
+        (Some(spec), Keys::On(keys)) => resolved.upstreams.push(UpstreamSpec { keys, ..spec }),
+        (None, Keys::On(_)) => resolved.faulty.push(id.clone()),
+    }
+}
+
+fn unknown_vendor(draft: &mut Draft, id: &UpstreamId, own: &UpstreamOptions) {
+    let names = || catalogue::vendors().iter().map(|it| it.id.as_str());
+    let message = match &own.vendor {
+        Some(name) => format!(
+            "`{name}` is no vendor of the catalogue{}; any other is `vendor: openai-compatible` with a `base_url`",
+            hint(name, names())
+        ),
+        None => format!(
+            "say its `vendor`, for `{id}` is none of the catalogue{}; any other is `openai-compatible`",
+            hint(id.as_str(), names())
+        ),
+    };
+    draft.upstream_fault(id.as_str(), &["vendor"], &message);
+}
+
+/// Everything but the keys.
+fn complete(
+    draft: &mut Draft,
+    options: &GatewayOptions,
+    id: &UpstreamId,
+    own: &UpstreamOptions,
+    vendor: &CatalogueEntry,
+) -> Option<UpstreamSpec> {
+    let name = id.as_str();
+    let prefixes = own.prefixes.clone().unwrap_or_else(|| vendor.prefixes.clone());
+    if prefixes.iter().any(String::is_empty) {
+        draft.upstream_fault(name, &["prefixes"], "a prefix is empty; what takes every model is a route");
+    }
+    let headers = headers(draft, name, own);
+    let tls = tls(draft, name, own);
+    let base_url = base_url(draft, name, own, vendor);
+    let proxy = proxy(draft, name, own, vendor, base_url.as_ref());
+    let models = if own.models.is_empty() { &vendor.models } else { &Vec::new() };
+    let from_environment = || draft.environment.of_vendor(vendor, "MODEL").map(|(_, it)| it.into());
+    let default_model = own.default_model.clone().or_else(from_environment);
+    let (general, special) = (&draft.tree, draft.tree.find(&["upstreams", name]));
+    Some(UpstreamSpec {
+        id: id.clone(),
+        vendor: vendor.id.clone(),
+        base_url: base_url?,
+        keys: Vec::new(),
+        default_model: default_model.filter(|it| !it.as_str().is_empty()),
+        prefixes,
+        models: own
+            .models
+            .iter()
+            .cloned()
+            .chain(models.iter().map(|it| it.as_str().into()))
+            .collect::<Vec<ModelName>>(),
+        headers,
+        query: query(own),
+        tls,
+        proxy,
+        http2: own.http2,
+        prewarm: own.prewarm,
+        stream_usage: own.stream_usage.unwrap_or(vendor.stream_usage),
+        timeouts: overlay("timeouts", general, special).unwrap_or_else(|| options.timeouts.clone()),
+        probe: overlay("probe", general, special).unwrap_or_else(|| options.probe.clone()),
+        probe_path: vendor.probe.clone(),
+        circuit: overlay("circuit", general, special).unwrap_or_else(|| options.circuit.clone()),
+    })
+}
+
+/// The numbers an upstream sets under `section`, over the general ones. The typed options cannot tell what was written
+/// from what is a default, the tree can. `None` where the upstream sets none.
+fn overlay<T: DeserializeOwned>(section: &str, general: &Node, special: Option<&Node>) -> Option<T> {
+    let special = special?.child(section)?;
+    let numbers = |node: &Node| match &node.value {
+        Value::Map(entries) => {
+            let numbers =
+                entries.iter().filter_map(|(name, node)| Some((name.clone(), node.number()? as u64)));
+            numbers.collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut merged: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
+    merged.extend(general.child(section).map(numbers).unwrap_or_default());
+    merged.extend(numbers(special));
+    T::deserialize(MapDeserializer::<_, ValueError>::new(merged.into_iter())).ok()
+}
+
+fn base_url(draft: &mut Draft, id: &str, own: &UpstreamOptions, vendor: &CatalogueEntry) -> Option<Uri> {
+    if let Some(text) = &own.base_url {
+        return parse_base_url(text)
+            .inspect_err(|message| draft.upstream_fault(id, &["base_url"], &format!("`base_url` {message}")))
+            .ok();
+    }
+    if let Some((name, text)) = draft.environment.of_vendor(vendor, "BASE_URL") {
+        return parse_base_url(text)
+            .inspect_err(|message| draft.faults.elsewhere("environment", 0, format!("{name} {message}")))
+            .ok();
+    }
+    if vendor.id == catalogue::SIM {
+        return Some(Uri::from_static(SIM_BASE_URL));
+    }
+    let known = vendor.base_url.as_deref().and_then(|it| it.parse().ok());
+    if known.is_none() {
+        draft.upstream_fault(id, &["base_url"], "needs a `base_url`, such as http://127.0.0.1:8000/v1");
+    }
+    known
+}
+
+fn parse_base_url(text: &str) -> Result<Uri, &'static str> {
+    const SHAPE: &str = "must look like https://host/path";
+    let text = text.trim();
+    let uri: Uri = text.parse().map_err(|_| SHAPE)?;
+    let authority = uri.authority().ok_or(SHAPE)?;
+    match uri.scheme_str() {
+        Some("http" | "https") if !authority.host().is_empty() => {}
+        _ => return Err(SHAPE),
+    }
+    if authority.as_str().contains('@') {
+        return Err("must not hold a user or password; keys go under `key`");
+    }
+    if uri.query().is_some() {
+        return Err("must not hold a query; that goes under `query`");
+    }
+    if text.contains('#') {
+        return Err("must not hold a fragment");
+    }
+    text.trim_end_matches('/').parse().map_err(|_| SHAPE)
+}
+
+fn headers(draft: &mut Draft, id: &str, own: &UpstreamOptions) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    for (name, value) in &own.headers {
+        let option = ["headers", name.as_str()];
+        let Ok(parsed) = HeaderName::from_str(name) else {
+            draft.upstream_fault(id, &option, "this is no header name");
+            continue;
+        };
+        if FRAMING.contains(&parsed.as_str()) {
+            draft.upstream_fault(id, &option, &format!("`{parsed}` is set by the gateway itself"));
+            continue;
+        }
+        match HeaderValue::from_str(value.reveal()) {
+            Ok(value) if value.is_empty() => {}
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                headers.push((parsed, value));
+            }
+            Err(_) => {
+                let message = format!("the value of header `{parsed}` holds characters that no header may");
+                draft.upstream_fault(id, &option, &message);
+            }
+        }
+    }
+    headers
+}
+
+/// `a=b&c=d`, with everything but unreserved characters (RFC 3986) escaped.
+fn query(own: &UpstreamOptions) -> Option<Secret> {
+    let escape = |text: &str| -> String {
+        let escape_one = |byte: u8| match byte {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            byte => format!("%{byte:02X}"),
+        };
+        text.bytes().map(escape_one).collect()
+    };
+    let set = own.query.iter().filter(|(_, value)| !value.reveal().is_empty());
+    let pairs: Vec<_> =
+        set.map(|(name, value)| format!("{}={}", escape(name), escape(value.reveal()))).collect();
+    (!pairs.is_empty()).then(|| pairs.join("&").into())
+}
+
+fn tls(draft: &mut Draft, id: &str, own: &UpstreamOptions) -> UpstreamTls {
+    match (&own.client_cert, &own.client_key) {
+        (Some(_), None) => draft.upstream_fault(id, &["client_cert"], "`client_cert` needs `client_key`"),
+        (None, Some(_)) => draft.upstream_fault(id, &["client_key"], "`client_key` needs `client_cert`"),
+        _ => {}
+    }
+    let mut read = |option: &str, name: &Option<String>, kind| {
+        name.as_deref().and_then(|name| pem(draft, &["upstreams", id, option], name, kind))
+    };
+    UpstreamTls {
+        extra_ca_pem: read("ca_file", &own.ca_file, Pem::Certificates),
+        client_cert_pem: read("client_cert", &own.client_cert, Pem::Certificates),
+        client_key_pem: read("client_key", &own.client_key, Pem::Key),
+    }
+}
+
+/// What a PEM file should hold.
+#[derive(Clone, Copy)]
+pub(super) enum Pem {
+    Certificates,
+    Key,
+}
+
+/// The PEM file that the option at `path` names, if it holds what it should.
+pub(super) fn pem(draft: &mut Draft, path: &[&str], name: &str, kind: Pem) -> Option<Vec<u8>> {
+    let text = draft.read(path, name)?;
+    let (is_good, what) = match kind {
+        Pem::Certificates => {
+            let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+            (certificates.is_ok_and(|it| !it.is_empty()), "certificate")
+        }
+        Pem::Key => (PrivateKeyDer::from_pem_slice(&text).is_ok(), "private key"),
+    };
+    if !is_good {
+        draft.fault(path, format!("`{name}` holds no {what} in PEM form"));
+    }
+    is_good.then_some(text)
+}
+
+fn proxy(
+    draft: &mut Draft,
+    id: &str,
+    own: &UpstreamOptions,
+    vendor: &CatalogueEntry,
+    base_url: Option<&Uri>,
+) -> ProxySpec {
+    match own.proxy.as_ref().map(|it| it.reveal().trim()) {
+        Some("off") => ProxySpec::Off,
+        Some("") | None => {
+            // No proxy can reach our own loopback.
+            let is_here =
+                vendor.id == catalogue::SIM || base_url.and_then(Uri::host).is_some_and(is_loopback);
+            if is_here { ProxySpec::Off } else { draft.proxy.clone() }
+        }
+        Some(url) => {
+            let is_url = url.starts_with("http://") && url.parse::<Uri>().is_ok_and(|it| it.host().is_some());
+            if !is_url {
+                draft.upstream_fault(id, &["proxy"], "`proxy` must be `off` or look like http://host:port");
+            }
+            ProxySpec::Url(url.into())
+        }
+    }
+}
+
+/// Whether a host as URLs spell it is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|it| it.is_loopback())
+}

@@ -1,0 +1,195 @@
+//! What is refused, where, and in which words.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::{check, load};
+use crate::config::load::load_with;
+
+#[test]
+fn a_base_url_holds_no_key_no_query_and_a_host() {
+    let refuse = |text: &str, reason: &str| {
+        let yaml = format!("upstreams: {{a: {{vendor: openai-compatible, base_url: '{text}'}}}}");
+        check(&yaml, &[], &[&format!("1:54: upstream `a`: `base_url` must {reason}")]);
+    };
+    refuse("h/v1", "look like https://host/path");
+    refuse("file:///v1", "look like https://host/path");
+    refuse("https://u:p@h/v1", "not hold a user or password; keys go under `key`");
+    refuse("https://h/v1?a=b", "not hold a query; that goes under `query`");
+    refuse("https://h/v1#a", "not hold a fragment");
+}
+
+#[test]
+fn all_faults_are_reported_together_each_in_its_place() {
+    let yaml = "\
+listen: 8080
+default_upstream: opena
+timeouts:
+  idle_ms: 0
+failover: { attempts_max: 21, waiting_comment_ms: 50 }
+upstreams:
+  openai: { key: k }
+  other: { vendor: openia, key: k }
+  local:
+    vendor: openai-compatible
+  bad:
+    vendor: groq
+    key: k
+    base_url: ftp://x
+    headers: { \"a b\": c, Host: d }
+    client_cert: cert.pem
+    circuit: { open_ms: 5, open_ms_max: 4 }
+routes:
+  - { model: a, prefix: b, targets: [openai] }
+  - { model: smart, targets: [opnai/gpt-4o, local, { upstream: nobody }] }
+  - { model: smart, targets: [openai] }
+  - prefix: x
+clients:
+  shop: { models: [a*b] }
+  stall: { key: same, key_sha256: [zz] }
+  store: { keys: [same] }
+";
+    let expected = [
+        "1:9: `listen` must be address:port, such as 127.0.0.1:8080 or [::]:8080",
+        "2:19: no upstream is called `opena`; did you mean `openai`?",
+        "4:12: `timeouts.idle_ms` must be a whole number, 1 to 3600000",
+        "5:27: `failover.attempts_max` must be a whole number, 1 to 20",
+        "5:51: `waiting_comment_ms` must be 0 (never) or 100 and more",
+        "8:20: upstream `other`: `openia` is no vendor of the catalogue; did you mean `openai`?; \
+         any other is `vendor: openai-compatible` with a `base_url`",
+        "9:3: upstream `local`: needs a `base_url`, such as http://127.0.0.1:8000/v1",
+        "14:15: upstream `bad`: `base_url` must look like https://host/path",
+        "15:23: upstream `bad`: this is no header name",
+        "15:32: upstream `bad`: `host` is set by the gateway itself",
+        "16:18: upstream `bad`: `client_cert` needs `client_key`",
+        "16:18: `cert.pem` cannot be read: No such file or directory",
+        "17:25: `open_ms` must not be above `open_ms_max`",
+        "19:5: a route has either `model` or `prefix`",
+        "20:31: no upstream is called `opnai`; did you mean `openai`?",
+        "20:64: no upstream is called `nobody`",
+        "21:14: the model `smart` has a route already",
+        "22:5: route `x` has no `targets`",
+        "24:3: client `shop` has no key; add `key`, `keys`, `key_file` or `key_sha256`",
+        "24:20: a model is a name, or the beginning of one and `*`",
+        "25:36: `key_sha256` must be 64 hexadecimal digits: `printf %s KEY | sha256sum`",
+        "26:3: client `store` has a key of client `stall`; each needs its own",
+    ];
+    check(yaml, &[], &expected);
+}
+
+#[test]
+fn unknown_keys_and_wrong_types_are_reported_together() {
+    let yaml = "\
+listn: x
+limits: { calls_max: many, body_byte_max: 5 }
+auth: none
+discover: yes
+upstreams:
+tls: { cert: a }
+clients: { shop: { keys: one } }
+workers: 1.5
+";
+    let expected = [
+        "1:1: `listn` is no option; did you mean `listen`?",
+        "2:22: `limits.calls_max` must be a whole number, 1 to 1000000",
+        "2:28: `limits.body_byte_max` is no option; did you mean `body_bytes_max`?",
+        "3:7: `auth` must be one of keys, off",
+        "4:11: `discover` must be true or false",
+        "5:1: `upstreams` must be a map; where it is empty, remove it or write {}",
+        "6:1: `tls` needs `key`",
+        "7:26: `clients.shop.keys` must be a list",
+        "8:10: `workers` must be a whole number, 0 to 1024",
+    ];
+    check(yaml, &[], &expected);
+}
+
+#[test]
+fn broken_yaml_is_reported_where_it_breaks() {
+    check("listen: 127.0.0.1:0\nroutes: [", &[], &["2:9: unclosed bracket '['"]);
+    check("a: 1\na: 2", &[], &["2:1: `a` is given twice"]);
+    let fault = "1:12: this `${` begins no reference: write `${NAME}`, or `$$` for a dollar sign";
+    check("admin_key: \"a${sk-planted\"", &[], &[fault]);
+}
+
+#[test]
+fn a_missing_file_is_a_fault() {
+    let faults =
+        load_with(&HashMap::new(), Path::new("nowhere/.env"), Some(Path::new("nowhere/gateway.yaml")));
+    let faults: Vec<_> = faults.unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(faults, ["nowhere/gateway.yaml: cannot be read: No such file or directory"]);
+}
+
+#[test]
+fn a_variable_is_replaced_in_quotes_and_missed_where_it_is_unset() {
+    let yaml = "listen: \"127.0.0.1:${PORT}\"\nlimits: {calls_max: \"${CALLS}\"}\nusage: '${USAGE:-false}'\n";
+    let loaded = load(yaml, &[("PORT", "9"), ("CALLS", "7")]).unwrap();
+    assert_eq!((loaded.listen.port(), loaded.options.limits.calls_max, loaded.options.usage), (9, 7, false));
+    let faults = [
+        "1:9: PORT is not set; if it may be empty, write `${PORT:-}`",
+        "2:21: CALLS is not set; if it may be empty, write `${CALLS:-}`",
+    ];
+    check(yaml, &[], &faults);
+    let yaml =
+        "clients: {shop: {key: \"${SHOP_KEY}\"}}\nupstreams: {openai: {key: k, headers: {x: \"${X}\"}}}";
+    let faults = [
+        "1:23: SHOP_KEY is not set; if it may be empty, write `${SHOP_KEY:-}`",
+        "2:43: X is not set; if it may be empty, write `${X:-}`",
+    ];
+    check(yaml, &[], &faults);
+    check("clients: {shop: {key: \"${SHOP_KEY:-}\"}}", &[], &["1:23: a key of client `shop` is empty"]);
+}
+
+/// A fault may stand on the line of a key, or be about the key itself; the key is in neither.
+#[test]
+fn no_fault_shows_a_secret() {
+    let planted = [
+        ("K", "sk-planted\u{1}key"),
+        ("U", "http://user:sk-planted@h/v1"),
+        ("OPENAI_BASE_URL", "sk-planted"),
+    ];
+    for yaml in [
+        "upstreams: {openai: {key: \"${K}\"}}",
+        "upstreams: {groq: {key: k, base_url: \"${U}\"}}",
+        "upstreams: {groq: {key: k, proxy: \"${K}\"}}",
+        "upstreams: {groq: {key: k, headers: {a: \"${K}\"}}}",
+        "upstreams: {openai: {key: k}}",
+        "upstreams: {groq: {key: {a: \"${K}\"}}}",
+        "upstreams: {groq: {key: [sk-planted]}}",
+        "upstreams: {groq: {key: sk-planted, kee: 1}}",
+        "upstreams: {groq: {key: sk-planted, http2: \"${K}\"}}",
+        "admin_key: sk-planted\nauth: \"${K}\"",
+        "admin_key: sk-planted\nusage: sk-planted",
+        "admin_key: \"${K}\"\nlisten: \"${K}\"",
+        "admin_key: sk-planted\n listen: x",
+        "clients: {a: {key: \"${K}\"}, b: {key: \"${K}\"}}",
+        "clients: {a: {key_sha256: [\"${K}\"]}}",
+        "clients: {a: {keys: [\"${K}\", \"${K:?}\", [\"${K}\"]]}}",
+        "clients: {a: {key_sha256: \"${K}\"}}",
+    ] {
+        let faults = load(yaml, &planted).map(|_| ()).unwrap_err();
+        assert!(!faults.is_empty() && !format!("{faults:?}").contains("planted"), "{yaml}: {faults:?}");
+    }
+    let yaml = "\
+admin_key: sk-planted
+clients: {a: {key: sk-planted}}
+upstreams: {openai: {key: sk-planted, headers: {a: sk-planted}, query: {b: sk-planted}, proxy: 'http://sk-planted@h'}}
+";
+    let loaded = load(yaml, &[]).unwrap();
+    assert!(!format!("{loaded:?}").contains("planted"));
+}
+
+#[test]
+fn wide_addresses_need_keys_or_a_word() {
+    let fault =
+        "1:9: `listen` reaches beyond this machine: add `clients` with keys, or let anyone in by `auth: off`";
+    check("listen: 0.0.0.0:8080", &[], &[fault]);
+    check("listen: 0.0.0.0:8080\nauth: off", &[], &[]);
+    check("listen: '[::]:8080'\nclients: {a: {key: k}}", &[], &[]);
+    check("listen: '[::1]:8080'", &[], &[]);
+    check("admin: 127.0.0.1:8080", &[], &["1:8: `admin` must differ from `listen`"]);
+    let loop_fault = "1:40: upstream `openai`: its base URL is this gateway's own `listen` address; \
+                      calls would go round in circles";
+    check("upstreams: {openai: {key: k, base_url: 'http://localhost:8080/v1'}}", &[], &[loop_fault]);
+    assert_eq!(load("admin: 0.0.0.0:8081", &[]).unwrap().warnings.len(), 1);
+    assert_eq!(load("admin: 0.0.0.0:8081\nadmin_key: k", &[]).unwrap().warnings.len(), 0);
+}

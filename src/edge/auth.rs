@@ -1,0 +1,154 @@
+//! Names the caller: the SHA-256 of the key it shows, looked up among the configured ones. The keys themselves are not
+//! kept, and a digest betrays nothing by the time its look-up takes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode, header};
+use sha2::{Digest, Sha256};
+
+use crate::edge::spec::ClientSpec;
+use crate::error::{Error, Kind, Origin};
+use crate::names::ClientName;
+
+/// The callers of one configuration.
+#[derive(Default)]
+pub struct ClientTable {
+    by_digest: HashMap<[u8; 32], Arc<Client>>,
+    /// Nobody needs a key.
+    open: bool,
+}
+
+/// A caller and what it may use.
+#[derive(Debug)]
+pub struct Client {
+    pub name: ClientName,
+    models: Option<Vec<String>>,
+    without_model: bool,
+}
+
+impl ClientTable {
+    /// With `open`, or without any client, every call passes nameless.
+    pub fn new(clients: &[ClientSpec], open: bool) -> Self {
+        let mut by_digest = HashMap::new();
+        for spec in clients {
+            let client = Arc::new(Client {
+                name: spec.name.clone(),
+                models: spec.models.clone(),
+                without_model: spec.without_model,
+            });
+            for digest in &spec.key_digests {
+                by_digest.insert(*digest, Arc::clone(&client));
+            }
+        }
+        Self { by_digest, open: open || clients.is_empty() }
+    }
+
+    /// The caller of a request; `None` where nobody needs a key. A known key still names its client.
+    pub fn client(&self, headers: &HeaderMap) -> Result<Option<Arc<Client>>, Error> {
+        let shown = shown_key(headers);
+        let found =
+            shown.and_then(|key| self.by_digest.get(<[u8; 32]>::from(Sha256::digest(key)).as_slice()));
+        match (found, self.open, shown) {
+            (Some(client), _, _) => Ok(Some(Arc::clone(client))),
+            (None, true, _) => Ok(None),
+            (None, false, Some(_)) => Err(unauthorized("The API key is not known to this gateway.")),
+            (None, false, None) => Err(unauthorized(
+                "No API key: send one of this gateway's keys as `Authorization: Bearer <key>`.",
+            )),
+        }
+    }
+}
+
+fn unauthorized(message: &str) -> Error {
+    Error::new(Kind::Unauthorized, Origin::Client, message)
+}
+
+/// `Authorization: Bearer` (RFC 6750), Azure's `api-key` or Anthropic's `x-api-key`.
+fn shown_key(headers: &HeaderMap) -> Option<&[u8]> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let (scheme, key) = value.as_bytes().split_at_checked(7)?;
+        return scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii());
+    }
+    let value = headers.get("api-key").or_else(|| headers.get("x-api-key"))?;
+    Some(value.as_bytes())
+}
+
+impl Client {
+    /// Whether it may ask for `model`, as it spelled it. A trailing `*` in a pattern matches any ending.
+    pub fn may_use(&self, model: &str) -> bool {
+        self.models.as_ref().is_none_or(|patterns| {
+            patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+                Some(beginning) => model.starts_with(beginning),
+                None => pattern == model,
+            })
+        })
+    }
+
+    /// Refuses a call that this client may not make. `model`: none for calls that name none.
+    pub fn check(&self, model: Option<&str>) -> Result<(), Error> {
+        let (allowed, message) = match model {
+            Some(name) => (self.may_use(name), format!("This API key may not use the model `{name}`.")),
+            None => (
+                self.without_model,
+                "This API key may only make calls that name one of its models.".to_owned(),
+            ),
+        };
+        match allowed {
+            true => Ok(()),
+            false => Err(Error::new(Kind::Unauthorized, Origin::Client, message)
+                .status(StatusCode::FORBIDDEN)
+                .code("model_not_allowed")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> ClientTable {
+        let spec = ClientSpec {
+            name: "shop".into(),
+            key_digests: vec![Sha256::digest("good").into()],
+            models: Some(vec!["smart".into(), "gpt-*".into()]),
+            without_model: false,
+        };
+        ClientTable::new(&[spec], false)
+    }
+
+    fn check(name: &'static str, value: &str, known: bool) {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        let client = table().client(&headers);
+        assert_eq!(client.is_ok(), known, "{name}: {value}");
+        if let Err(error) = client {
+            assert_eq!((error.status.as_u16(), error.code.as_deref()), (401, Some("invalid_api_key")));
+        }
+    }
+
+    #[test]
+    fn a_key_is_taken_from_three_headers_and_nothing_else_passes() {
+        check("authorization", "Bearer good", true);
+        check("authorization", "bearer good", true);
+        check("api-key", "good", true);
+        check("x-api-key", "good", true);
+        check("authorization", "Bearer bad", false);
+        check("authorization", "Basic good", false);
+        check("authorization", "Bearer ' OR 1=1 --", false);
+        check("authorization", "", false);
+        check("x-other", "good", false);
+    }
+
+    #[test]
+    fn a_client_uses_its_models_only() {
+        let mut headers = HeaderMap::new();
+        headers.insert("api-key", "good".parse().unwrap());
+        let client = table().client(&headers).unwrap().unwrap();
+        for (model, fine) in
+            [(Some("smart"), true), (Some("gpt-4o"), true), (Some("openai/gpt-4o"), false), (None, false)]
+        {
+            assert_eq!(client.check(model).is_ok(), fine, "{model:?}");
+        }
+    }
+}

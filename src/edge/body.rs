@@ -1,0 +1,286 @@
+//! The response body: everything the gateway can send, each carrying the guard that closes its call's record.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use crate::api::error_body::error_event;
+use crate::edge::connection::CallPlace;
+use crate::error::{Error, Kind, Origin};
+use crate::telemetry::Ended;
+use crate::upstream::client::LanePlace;
+use crate::upstream::commit::AnswerBody;
+use crate::upstream::dispatch::{Delivery, note_flip, verdict};
+use crate::upstream::finish::FinishGuard;
+use crate::upstream::relay::Relay;
+
+/// Between two `: waiting` comments. Below the usual 60 s after which load balancers end a silent connection.
+const WAITING_BEAT: Duration = Duration::from_secs(10);
+const WAITING: Bytes = Bytes::from_static(b": waiting\n\n");
+
+/// What a call's future gives once the client was told to wait.
+pub type LateAnswer = Pin<Box<dyn Future<Output = (Result<Delivery, Error>, Box<FinishGuard>)> + Send>>;
+
+/// A response body.
+pub enum Body {
+    /// At hand; the guard is closed when hyper takes it.
+    Whole { bytes: Option<Bytes>, end: Option<Box<FinishGuard>>, place: Option<CallPlace> },
+    /// Still coming.
+    Flowing(Box<Flowing>),
+}
+
+impl Body {
+    /// Without a record to close: probes, admin.
+    pub fn plain(bytes: impl Into<Bytes>) -> Self {
+        Body::Whole { bytes: Some(bytes.into()).filter(|it| !it.is_empty()), end: None, place: None }
+    }
+
+    /// The whole answer of a call. `ended` is how the call ends once the client has taken it.
+    pub fn whole(bytes: Bytes, mut end: Box<FinishGuard>, ended: Ended) -> Self {
+        end.record.bytes_out = bytes.len() as u64;
+        // The record closes when hyper takes the bytes, or now where there is nothing to take.
+        end.record.ended = ended;
+        if bytes.is_empty() || end.record.method == http::Method::HEAD {
+            end.close(ended);
+        }
+        Body::Whole { bytes: Some(bytes).filter(|it| !it.is_empty()), end: Some(end), place: None }
+    }
+
+    pub fn answer(body: AnswerBody, end: Box<FinishGuard>) -> Self {
+        match body {
+            AnswerBody::Whole(bytes) => Body::whole(bytes, end, Ended::Complete),
+            AnswerBody::Events(relay) => Body::flowing(Source::Events(relay), end),
+            AnswerBody::Opaque { begun, rest, place } => Body::flowing(
+                Source::Opaque { begun: Some(begun).filter(|it| !it.is_empty()), rest, _place: place },
+                end,
+            ),
+        }
+    }
+
+    /// Comments until `late` is decided, then its answer, all under the `200` that was sent.
+    pub fn waiting(late: LateAnswer, cut: WaitForCancellationFutureOwned) -> Self {
+        let beat = Box::pin(tokio::time::sleep(Duration::ZERO));
+        Body::Flowing(Box::new(Flowing {
+            source: Source::Waiting { late, beat },
+            end: None,
+            cut: Box::pin(cut),
+            cut_seen_by: None,
+            place: None,
+        }))
+    }
+
+    /// Keeps the connection's count of calls until the body has ended.
+    pub fn occupy(&mut self, call: CallPlace) {
+        match self {
+            Body::Whole { place, .. } => *place = Some(call),
+            Body::Flowing(flowing) => flowing.place = Some(call),
+        }
+    }
+
+    fn flowing(source: Source, end: Box<FinishGuard>) -> Self {
+        let cut = Box::pin(end.cut().clone().cancelled_owned());
+        Body::Flowing(Box::new(Flowing { source, end: Some(end), cut, cut_seen_by: None, place: None }))
+    }
+}
+
+/// A body that is still coming.
+pub struct Flowing {
+    source: Source,
+    end: Option<Box<FinishGuard>>,
+    /// The end of a stopping process's grace.
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The task that `cut` will wake: asking again costs a lock that all streams share.
+    cut_seen_by: Option<Waker>,
+    place: Option<CallPlace>,
+}
+
+enum Source {
+    Events(Box<Relay>),
+    Opaque { begun: Option<Bytes>, rest: Incoming, _place: Option<LanePlace> },
+    Waiting { late: LateAnswer, beat: Pin<Box<Sleep>> },
+    Over,
+}
+
+type Step = Poll<Option<Result<Frame<Bytes>, Error>>>;
+
+impl Flowing {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Step {
+        loop {
+            let polled = match &mut self.source {
+                Source::Over => return Poll::Ready(None),
+                Source::Events(_) => self.poll_relay(cx),
+                Source::Opaque { .. } => self.poll_opaque(cx),
+                Source::Waiting { .. } => match self.poll_waiting(cx) {
+                    Some(step) => step,
+                    None => continue,
+                },
+            };
+            return match polled {
+                Poll::Pending if self.is_cut(cx) => self.drain(),
+                polled => polled,
+            };
+        }
+    }
+
+    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Step {
+        let (Source::Events(relay), Some(end)) = (&mut self.source, &mut self.end) else {
+            return Poll::Ready(None);
+        };
+        match ready!(relay.poll_events(cx, end)) {
+            Some(Ok(events)) => {
+                end.record.bytes_out += events.len() as u64;
+                Poll::Ready(Some(Ok(Frame::data(events))))
+            }
+            Some(Err(error)) => {
+                if let Some(verdict) = verdict(error.kind) {
+                    let upstream = relay.upstream();
+                    note_flip(upstream, upstream.health.note(verdict, std::time::Instant::now()));
+                }
+                Poll::Ready(self.last_words(&error, Ended::Cut))
+            }
+            None => {
+                end.close(Ended::Complete);
+                if let Source::Events(relay) = std::mem::replace(&mut self.source, Source::Over) {
+                    relay.release();
+                }
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn poll_opaque(&mut self, cx: &mut Context<'_>) -> Step {
+        let (Source::Opaque { begun, rest, .. }, Some(end)) = (&mut self.source, &mut self.end) else {
+            return Poll::Ready(None);
+        };
+        let frame = match begun.take() {
+            Some(bytes) => Some(Ok(Frame::data(bytes))),
+            None => ready!(Pin::new(rest).poll_frame(cx)),
+        };
+        match frame {
+            Some(Ok(frame)) => {
+                end.record.bytes_out += frame.data_ref().map_or(0, |it| it.len() as u64);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(_)) => {
+                end.record.error = Some(Kind::Cut);
+                end.close(Ended::Cut);
+                self.source = Source::Over;
+                // No in-band word fits into a file: the connection must break off as the upstream's did.
+                Poll::Ready(Some(Err(Error::new(
+                    Kind::Cut,
+                    Origin::Gateway,
+                    "The upstream's answer was cut off.",
+                ))))
+            }
+            None => {
+                end.close(Ended::Complete);
+                self.source = Source::Over;
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// `None`: the wait is over, ask the new source.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Option<Step> {
+        let Source::Waiting { late, beat } = &mut self.source else { return None };
+        match late.as_mut().poll(cx) {
+            Poll::Ready((Ok(Delivery { body: AnswerBody::Events(relay), .. }), end)) => {
+                self.end = Some(end);
+                self.source = Source::Events(relay);
+                None
+            }
+            Poll::Ready((Ok(_), end)) => {
+                self.end = Some(end);
+                let error =
+                    Error::new(Kind::VendorFailed, Origin::Gateway, "The upstream's answer was no stream.");
+                Some(Poll::Ready(self.last_words(&error, Ended::Failed)))
+            }
+            Poll::Ready((Err(error), end)) => {
+                self.end = Some(end);
+                Some(Poll::Ready(self.last_words(&error, Ended::Failed)))
+            }
+            Poll::Pending => Some(beat.as_mut().poll(cx).map(|()| {
+                beat.as_mut().reset(Instant::now() + WAITING_BEAT);
+                Some(Ok(Frame::data(WAITING)))
+            })),
+        }
+    }
+
+    fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.cut_seen_by.as_ref().is_some_and(|it| it.will_wake(cx.waker())) {
+            return self.end.as_ref().is_some_and(|it| it.cut().is_cancelled());
+        }
+        self.cut_seen_by = Some(cx.waker().clone());
+        self.cut.as_mut().poll(cx).is_ready()
+    }
+
+    /// The grace is over: the truth, and the end.
+    fn drain(&mut self) -> Step {
+        let error =
+            Error::new(Kind::Cut, Origin::Gateway, "The gateway is stopping; send the request again.")
+                .code("gateway_stopping");
+        match std::mem::replace(&mut self.source, Source::Over) {
+            Source::Opaque { .. } => Poll::Ready(Some(Err(error))),
+            _ => Poll::Ready(self.last_words(&error, Ended::Drained)),
+        }
+    }
+
+    /// One `error` event, then the end, without `[DONE]`: a cut is never dressed up as success.
+    fn last_words(&mut self, error: &Error, ended: Ended) -> Option<Result<Frame<Bytes>, Error>> {
+        self.source = Source::Over;
+        let event = Bytes::from(error_event(error));
+        if let Some(end) = &mut self.end {
+            end.record.error = Some(error.kind);
+            end.record.bytes_out += event.len() as u64;
+            end.close(ended);
+        }
+        Some(Ok(Frame::data(event)))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Step {
+        match self.get_mut() {
+            Body::Flowing(flowing) => flowing.poll(cx),
+            Body::Whole { bytes, end, .. } => {
+                if let Some(mut end) = end.take() {
+                    let ended = end.record.ended;
+                    end.close(ended);
+                }
+                Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Whole { bytes, .. } => bytes.is_none(),
+            Body::Flowing(flowing) => matches!(flowing.source, Source::Over),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, |it| it.len() as u64)),
+            Body::Flowing(flowing) => match &flowing.source {
+                Source::Opaque { begun, rest, .. } => {
+                    let begun = begun.as_ref().map_or(0, |it| it.len() as u64);
+                    rest.size_hint()
+                        .exact()
+                        .map_or_else(SizeHint::default, |it| SizeHint::with_exact(it + begun))
+                }
+                _ => SizeHint::default(),
+            },
+        }
+    }
+}

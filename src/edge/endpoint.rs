@@ -1,0 +1,149 @@
+//! What a path asks for: its kind, how its answer is read, whether its body names a model. Pure.
+
+use http::{Method, StatusCode};
+
+use crate::error::Error;
+use crate::telemetry::EndpointKind;
+use crate::vendor::stream::StreamShape;
+
+/// A path of the public port, understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    pub kind: EndpointKind,
+    pub body: BodyKind,
+    /// How its event streams are read.
+    pub shape: StreamShape,
+    /// Whether its answer is JSON whenever it is no stream.
+    pub answers_json: bool,
+    /// The path below `/v1`, without a trailing slash.
+    pub path: String,
+}
+
+/// How the body of a call is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// JSON whose `model` decides the route.
+    Model,
+    /// JSON or a form whose `model` decides if it is there.
+    MaybeModel,
+    /// Never looked at.
+    Unread,
+}
+
+/// Reads a request target's path. The `/v1` in front may be missing.
+pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
+    if matches!(*method, Method::CONNECT | Method::TRACE) {
+        return Err(Error::bad_request(format!("The gateway does not serve the method {method}."))
+            .status(StatusCode::METHOD_NOT_ALLOWED)
+            .code("method_not_allowed"));
+    }
+    check_segments(path)?;
+    let below = path.strip_prefix("/v1").filter(|it| it.is_empty() || it.starts_with('/')).unwrap_or(path);
+    let below = below.trim_end_matches('/');
+    let posted = *method == Method::POST;
+    let read = matches!(*method, Method::GET | Method::HEAD);
+    let (kind, body, answers_json) = match below {
+        "/chat/completions" if posted => (EndpointKind::Chat, BodyKind::Model, true),
+        "/completions" => (EndpointKind::Completions, BodyKind::Model, true),
+        "/embeddings" => (EndpointKind::Embeddings, BodyKind::Model, true),
+        "/rerank" => (EndpointKind::Rerank, BodyKind::Model, true),
+        "/responses" if posted => (EndpointKind::Responses, BodyKind::Model, true),
+        "/moderations" => (EndpointKind::Moderations, BodyKind::MaybeModel, true),
+        "/models" if read => (EndpointKind::Models, BodyKind::Unread, true),
+        _ if read && below.starts_with("/models/") => (EndpointKind::Models, BodyKind::Unread, true),
+        _ if below.starts_with("/images/") => (EndpointKind::Images, BodyKind::MaybeModel, true),
+        _ if below.starts_with("/audio/") => (EndpointKind::Audio, BodyKind::MaybeModel, false),
+        _ if below.starts_with("/responses/") => (EndpointKind::Responses, BodyKind::Unread, false),
+        _ if posted && !is_upload(below) => (EndpointKind::Other, BodyKind::MaybeModel, false),
+        _ => (EndpointKind::Other, BodyKind::Unread, false),
+    };
+    let post_only = matches!(body, BodyKind::Model);
+    if post_only && !posted {
+        return Err(Error::bad_request(format!("`{path}` takes POST, not {method}."))
+            .status(StatusCode::METHOD_NOT_ALLOWED)
+            .code("method_not_allowed"));
+    }
+    let shape = match kind {
+        EndpointKind::Chat | EndpointKind::Completions => StreamShape::Chunks,
+        EndpointKind::Responses => StreamShape::Responses,
+        _ => StreamShape::Opaque,
+    };
+    Ok(Endpoint { kind, body, shape, answers_json, path: below.to_owned() })
+}
+
+/// Files and parts of uploads are large, and name no model.
+fn is_upload(below: &str) -> bool {
+    below == "/files" || below.starts_with("/uploads")
+}
+
+/// A path that walks upwards could leave the upstream's base path.
+fn check_segments(path: &str) -> Result<(), Error> {
+    let walks = path.split('/').any(|it| {
+        let plain = it.replace("%2e", ".").replace("%2E", ".");
+        plain == "." || plain == ".." || it.contains('\\') || it.to_ascii_lowercase().contains("%2f")
+    });
+    match walks {
+        true => {
+            Err(Error::bad_request("The request path must not hold `.` or `..` segments.")
+                .code("invalid_path"))
+        }
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: Method, path: &str, kind: EndpointKind, body: BodyKind, below: &str) {
+        let it = endpoint(&method, path).unwrap();
+        assert_eq!((it.kind, it.body, it.path.as_str()), (kind, body, below), "{method} {path}");
+    }
+
+    #[test]
+    fn paths_are_known_with_and_without_v1_and_a_trailing_slash() {
+        for path in ["/v1/chat/completions", "/chat/completions", "/v1/chat/completions/"] {
+            check(Method::POST, path, EndpointKind::Chat, BodyKind::Model, "/chat/completions");
+        }
+        check(
+            Method::GET,
+            "/v1/chat/completions",
+            EndpointKind::Other,
+            BodyKind::Unread,
+            "/chat/completions",
+        );
+        check(Method::GET, "/v1/models/gpt-4o", EndpointKind::Models, BodyKind::Unread, "/models/gpt-4o");
+        check(
+            Method::POST,
+            "/v1/audio/transcriptions",
+            EndpointKind::Audio,
+            BodyKind::MaybeModel,
+            "/audio/transcriptions",
+        );
+        check(Method::POST, "/v1/files", EndpointKind::Other, BodyKind::Unread, "/files");
+        check(
+            Method::POST,
+            "/v1/fine_tuning/jobs",
+            EndpointKind::Other,
+            BodyKind::MaybeModel,
+            "/fine_tuning/jobs",
+        );
+        check(Method::DELETE, "/v1/files/f-1", EndpointKind::Other, BodyKind::Unread, "/files/f-1");
+        check(Method::GET, "/v1x", EndpointKind::Other, BodyKind::Unread, "/v1x");
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused() {
+        for (method, path, status) in [
+            (Method::CONNECT, "/", 405),
+            (Method::TRACE, "/v1/models", 405),
+            (Method::GET, "/v1/embeddings", 405),
+            (Method::GET, "/v1/files/../../admin", 400),
+            (Method::GET, "/v1/files/%2e%2E/x", 400),
+            (Method::GET, "/v1/files/a%2f..%2fb", 400),
+        ] {
+            let error = endpoint(&method, path).unwrap_err();
+            assert_eq!(error.status.as_u16(), status, "{method} {path}");
+        }
+    }
+}

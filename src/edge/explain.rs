@@ -1,0 +1,66 @@
+//! Says where a call would go and why, without sending anything: for `/admin/explain` and `tollgate explain`.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::edge::models::unknown_model;
+use crate::error::Error;
+use crate::route::options::PolicyName;
+use crate::route::plan::plan;
+use crate::snapshot::Snapshot;
+
+/// The plan for `model` as JSON: candidates in order with the reason of their place, and those left out with theirs.
+pub fn explain(snapshot: &Snapshot, model: &str, now: Instant) -> Result<Value, Error> {
+    let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, model))?;
+    let plan = plan(found.route, found.model, now);
+    let policy = match plan.route.policy {
+        PolicyName::Priority => "priority",
+        PolicyName::Weighted => "weighted",
+    };
+    let attempts_max = snapshot.rules.bounds.attempts_max;
+    let candidates: Vec<Value> = plan
+        .targets
+        .iter()
+        .enumerate()
+        .map(|(place, target)| {
+            let reason = match (plan.panic, plan.route.policy) {
+                (true, _) => {
+                    "every target is out; tried in the order of their last failure, the oldest first"
+                        .to_owned()
+                }
+                (_, PolicyName::Priority) => "in service; stands here in the order written".to_owned(),
+                (_, PolicyName::Weighted) => {
+                    format!(
+                        "in service; drawn at random with weight {} (another call may differ)",
+                        target.weight
+                    )
+                }
+            };
+            json!({
+                "place": place + 1,
+                "upstream": target.upstream.as_str(),
+                "model": target.model_for(&plan.model),
+                "tried": place < attempts_max,
+                "reason": reason,
+            })
+        })
+        .collect();
+    let out: Vec<Value> = plan
+        .excluded
+        .iter()
+        .filter(|(target, _)| !plan.targets.iter().any(|it| std::sync::Arc::ptr_eq(it, target)))
+        .map(|(target, why)| {
+            json!({"upstream": target.upstream.as_str(), "model": target.model_for(&plan.model), "reason": why.as_str()})
+        })
+        .collect();
+    Ok(json!({
+        "model": model,
+        "route": plan.route.label.as_ref(),
+        "policy": policy,
+        "panic": plan.panic,
+        "attempts_max": attempts_max,
+        "candidates": candidates,
+        "excluded": out,
+    }))
+}

@@ -1,0 +1,80 @@
+//! What the public and the admin port share: the configuration in force, and the process's state.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use crate::edge::auth::ClientTable;
+use crate::edge::options::{CorsOptions, LimitOptions};
+use crate::names::Secret;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{LogHandle, Metrics};
+
+/// Everything that a reload replaces, in one piece: a call never sees half of two configurations.
+pub struct Serving {
+    pub snapshot: Snapshot,
+    pub clients: ClientTable,
+    pub limits: LimitOptions,
+    pub cors: Option<CorsOptions>,
+    pub admin_key: Option<Secret>,
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub about: About,
+}
+
+/// What `/admin/config` says of the configuration in force. Holds no secrets.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct About {
+    pub generation: u64,
+    /// Unix time, in seconds.
+    pub loaded_at: u64,
+    pub source: Option<String>,
+    /// SHA-256 over everything that was read.
+    pub hash: String,
+    pub warnings: Vec<String>,
+}
+
+/// The gateway as long as the process lives.
+pub struct Gateway {
+    serving: ArcSwap<Serving>,
+    pub metrics: Arc<Metrics>,
+    pub log: LogHandle,
+    /// Fires when the grace of a stopping process is over.
+    pub cut: CancellationToken,
+    stopping: AtomicBool,
+    /// The faults of the last refused reload, as text; empty after a good one.
+    pub last_faults: ArcSwap<Vec<String>>,
+}
+
+impl Gateway {
+    pub fn new(serving: Serving, metrics: Arc<Metrics>, log: LogHandle) -> Arc<Self> {
+        Arc::new(Self {
+            serving: ArcSwap::from_pointee(serving),
+            metrics,
+            log,
+            cut: CancellationToken::new(),
+            stopping: AtomicBool::new(false),
+            last_faults: ArcSwap::default(),
+        })
+    }
+
+    /// The configuration in force now. A call takes it once and keeps it.
+    pub fn serving(&self) -> Arc<Serving> {
+        self.serving.load_full()
+    }
+
+    /// The one swap of a reload. Calls under way keep what they began with.
+    pub fn replace(&self, serving: Serving) -> Arc<Serving> {
+        self.serving.swap(Arc::new(serving))
+    }
+
+    pub fn stop(&self) {
+        self.stopping.store(true, Relaxed);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+}

@@ -1,0 +1,210 @@
+//! Which headers pass, both ways. Lists of what may pass, not of what may not: a header nobody thought of stays here.
+
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
+
+use crate::error::Error;
+
+/// Request headers that vendors know; all others are the client's own business, its key, cookies and forwarding
+/// headers above all.
+const TO_VENDOR: [HeaderName; 8] = [
+    header::ACCEPT,
+    header::ACCEPT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::RANGE,
+    header::REFERER,
+    header::USER_AGENT,
+];
+
+/// The same for names that the standard set does not know, and for families of names.
+const TO_VENDOR_PREFIXES: [&str; 10] = [
+    "openai-beta",
+    "anthropic-beta",
+    "anthropic-version",
+    "idempotency-key",
+    "http-referer",
+    "x-title",
+    "x-grok-conv-id",
+    "x-dashscope-",
+    "x-client-request-id",
+    "x-idempotency-key",
+];
+
+/// Answer headers that mean something to a client.
+const TO_CLIENT: [HeaderName; 10] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_RANGE,
+    header::ACCEPT_RANGES,
+    header::CACHE_CONTROL,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::RETRY_AFTER,
+];
+
+const TO_CLIENT_PREFIXES: [&str; 14] = [
+    "x-request-id",
+    "request-id",
+    "x-ratelimit-",
+    "x-ratelimitbysize-",
+    "x-tokenlimit-",
+    "ratelimit",
+    "anthropic-ratelimit-",
+    "openai-processing-ms",
+    "openai-version",
+    "openai-model",
+    "retry-after-ms",
+    "x-should-retry",
+    "x-generation-id",
+    "x-trace-id",
+];
+
+/// The part of a client's headers that may leave. What `Connection` names is hop-by-hop (RFC 9110, section 7.6.1) and
+/// goes first, so that a client cannot use it to take away what the gateway adds.
+pub fn to_vendor(headers: &HeaderMap) -> HeaderMap {
+    let hops = named_by_connection(headers);
+    passing(headers, &TO_VENDOR, &TO_VENDOR_PREFIXES, |name| {
+        !hops.iter().any(|it| it.eq_ignore_ascii_case(name.as_str()))
+    })
+}
+
+/// The part of a vendor's headers that clients may see.
+pub fn to_client(headers: &HeaderMap) -> HeaderMap {
+    passing(headers, &TO_CLIENT, &TO_CLIENT_PREFIXES, |_| true)
+}
+
+fn passing(
+    headers: &HeaderMap,
+    names: &[HeaderName],
+    prefixes: &[&str],
+    also: impl Fn(&HeaderName) -> bool,
+) -> HeaderMap {
+    let mut passed = HeaderMap::with_capacity(16);
+    for (name, value) in headers {
+        let known = names.contains(name) || prefixes.iter().any(|it| name.as_str().starts_with(it));
+        if known && also(name) {
+            passed.append(name.clone(), value.clone());
+        }
+    }
+    passed
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<&str> {
+    let values = headers.get_all(header::CONNECTION).iter().filter_map(|it| it.to_str().ok());
+    values.flat_map(|it| it.split(',')).map(str::trim).filter(|it| !it.is_empty()).collect()
+}
+
+/// Refuses a request whose host is missing, doubled or no host (RFC 9112, section 3.2), and protocols we do not speak.
+pub fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let first = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Error::bad_request("The request has more than one Host header.").code("invalid_host"));
+    }
+    match first {
+        None if version == Version::HTTP_11 => {
+            return Err(Error::bad_request("The request has no Host header.").code("invalid_host"));
+        }
+        Some(host) if !is_host(host) => {
+            return Err(Error::bad_request("The Host header is not a host.").code("invalid_host"));
+        }
+        _ => {}
+    }
+    if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
+        return Err(
+            Error::bad_request("The request target must not hold user information.").code("invalid_host")
+        );
+    }
+    let upgrade = headers.get(header::UPGRADE).map_or(&b""[..], HeaderValue::as_bytes);
+    if upgrade.eq_ignore_ascii_case(b"websocket") {
+        return Err(Error::bad_request("The gateway does not serve WebSockets; use the HTTP endpoints.")
+            .status(StatusCode::NOT_IMPLEMENTED)
+            .code("upgrade_not_supported"));
+    }
+    Ok(())
+}
+
+fn is_host(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    // An HTTP/1.0 client may send an empty one.
+    bytes.iter().all(|it| it.is_ascii_alphanumeric() || b"-._~:[]%".contains(it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        map
+    }
+
+    fn names(map: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn nothing_of_the_clients_own_reaches_a_vendor() {
+        let passed = to_vendor(&headers(&[
+            ("authorization", "Bearer client"),
+            ("api-key", "client"),
+            ("x-api-key", "client"),
+            ("cookie", "a=b"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-amzn-oidc-data", "jwt"),
+            ("openai-organization", "org"),
+            ("te", "trailers"),
+            ("connection", "close, openai-beta"),
+            ("openai-beta", "assistants=v2"),
+            ("content-type", "application/json"),
+            ("user-agent", "sdk"),
+        ]));
+        assert_eq!(names(&passed), ["content-type", "user-agent"]);
+    }
+
+    #[test]
+    fn clients_see_limits_and_ids_and_not_the_vendors_own() {
+        let passed = to_client(&headers(&[
+            ("x-request-id", "r"),
+            ("x-ratelimit-remaining-requests", "9"),
+            ("retry-after", "2"),
+            ("set-cookie", "a=b"),
+            ("server", "cloud"),
+            ("openai-organization", "org"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "7"),
+            ("content-type", "application/json"),
+        ]));
+        assert_eq!(
+            names(&passed),
+            ["content-type", "retry-after", "x-ratelimit-remaining-requests", "x-request-id"]
+        );
+    }
+
+    #[test]
+    fn a_host_is_needed_once_and_whole() {
+        let uri = Uri::from_static("/v1/models");
+        for (pairs, fine) in [
+            (&[("host", "gateway:8080")][..], true),
+            (&[("host", "[::1]:80")], true),
+            (&[], false),
+            (&[("host", "a"), ("host", "b")], false),
+            (&[("host", "a#b")], false),
+            (&[("host", "a/../b")], false),
+            (&[("host", "user@a")], false),
+            (&[("host", "a"), ("upgrade", "websocket")], false),
+        ] {
+            assert_eq!(check(Version::HTTP_11, &uri, &headers(pairs)).is_ok(), fine, "{pairs:?}");
+        }
+        assert!(check(Version::HTTP_2, &uri, &headers(&[])).is_ok());
+    }
+}

@@ -1,0 +1,223 @@
+//! Reads what a client sends: within its bounds, under its timer, no more of it than routing needs.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, timeout};
+
+use crate::api::request;
+use crate::edge::form::{self, FormScan, Found};
+use crate::edge::options::LimitOptions;
+use crate::error::{Error, Kind, Origin};
+use crate::upstream::call::CallBody;
+use crate::upstream::payload::{BodyError, Payload};
+
+/// A body that was read, and the model it names.
+pub struct Taken {
+    pub body: CallBody,
+    pub model: Option<String>,
+    pub stream: bool,
+    pub bytes: u64,
+}
+
+/// Reads a body whose JSON or form names a model.
+pub async fn modelled(headers: &HeaderMap, body: Incoming, limits: &LimitOptions) -> Result<Taken, Error> {
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|it| *it != "identity") {
+        let coding = String::from_utf8_lossy(coding.as_bytes()).into_owned();
+        return Err(Error::bad_request(format!(
+            "Request bodies in `{coding}` are not read; send them uncompressed."
+        ))
+        .status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        .code("unsupported_encoding"));
+    }
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    match form::boundary(content_type) {
+        Some(boundary) => taken_form(&boundary, body, limits).await,
+        None => {
+            let body = whole(body, limits).await?;
+            let scan = request::scan(&body, limits.json_depth_max)?;
+            let model = scan.model.as_ref().map(|(name, _)| name.clone());
+            let (stream, bytes) = (scan.stream, body.len() as u64);
+            Ok(Taken { body: CallBody::Json { body, scan }, model, stream, bytes })
+        }
+    }
+}
+
+/// A body that streams through unread.
+pub fn unread(body: Incoming, limits: &LimitOptions) -> CallBody {
+    if body.is_end_stream() {
+        return CallBody::Plain(Payload::held(Vec::new()));
+    }
+    CallBody::Plain(Payload::streamed(Vec::new(), Box::pin(Paced::new(body, limits))))
+}
+
+async fn whole(mut body: Incoming, limits: &LimitOptions) -> Result<Bytes, Error> {
+    let announced = body.size_hint().lower();
+    if announced > limits.body_bytes_max as u64 {
+        return Err(too_large(limits));
+    }
+    let mut gathered = Gathered::Nothing;
+    while let Some(data) = next(&mut body, limits).await? {
+        if gathered.len() + data.len() > limits.body_bytes_max {
+            return Err(too_large(limits));
+        }
+        gathered.push(data, announced as usize);
+    }
+    Ok(gathered.finish())
+}
+
+/// Frames of a body. One frame is kept as it is; a second one moves both into a buffer of the announced length.
+enum Gathered {
+    Nothing,
+    One(Bytes),
+    More(BytesMut),
+}
+
+impl Gathered {
+    fn len(&self) -> usize {
+        match self {
+            Gathered::Nothing => 0,
+            Gathered::One(frame) => frame.len(),
+            Gathered::More(buffer) => buffer.len(),
+        }
+    }
+
+    fn push(&mut self, data: Bytes, announced: usize) {
+        *self = match std::mem::replace(self, Gathered::Nothing) {
+            Gathered::Nothing => Gathered::One(data),
+            Gathered::One(first) => {
+                let mut buffer = BytesMut::with_capacity(announced.max(first.len() + data.len()));
+                buffer.extend_from_slice(&first);
+                buffer.extend_from_slice(&data);
+                Gathered::More(buffer)
+            }
+            Gathered::More(mut buffer) => {
+                buffer.extend_from_slice(&data);
+                Gathered::More(buffer)
+            }
+        };
+    }
+
+    fn finish(self) -> Bytes {
+        match self {
+            Gathered::Nothing => Bytes::new(),
+            Gathered::One(frame) => frame,
+            Gathered::More(buffer) => buffer.freeze(),
+        }
+    }
+}
+
+/// Holds a form up to its `model` field; the rest streams through. A model that comes last is bounded by
+/// `limits.body_bytes_max`, one that comes first lets a file of any size pass.
+async fn taken_form(boundary: &str, mut body: Incoming, limits: &LimitOptions) -> Result<Taken, Error> {
+    let announced = body.size_hint().exact();
+    let mut head = BytesMut::new();
+    let mut scan = FormScan::new(boundary);
+    let mut found = Found::NotYet;
+    while found == Found::NotYet {
+        let Some(data) = next(&mut body, limits).await? else { break };
+        if head.len() + data.len() > limits.body_bytes_max {
+            return Err(too_large(limits));
+        }
+        head.extend_from_slice(&data);
+        found = scan.look(&head);
+    }
+    let head = head.freeze();
+    let bytes = announced.unwrap_or(head.len() as u64);
+    let rest = match body.is_end_stream() {
+        true => Payload::held(vec![head.clone()]),
+        false => Payload::streamed(vec![head.clone()], Box::pin(Paced::new(body, limits))),
+    };
+    let Found::Model(place) = found else {
+        return Ok(Taken { body: CallBody::Plain(rest), model: None, stream: false, bytes });
+    };
+    let model = String::from_utf8_lossy(&head[place.clone()]).into_owned();
+    Ok(Taken { body: CallBody::Form { head, model: place, rest }, model: Some(model), stream: false, bytes })
+}
+
+async fn next(body: &mut Incoming, limits: &LimitOptions) -> Result<Option<Bytes>, Error> {
+    loop {
+        let patience = Duration::from_millis(limits.body_read_ms);
+        match timeout(patience, body.frame()).await {
+            Err(_) => return Err(too_slow()),
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(_))) => return Err(broken()),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+fn too_large(limits: &LimitOptions) -> Error {
+    Error::bad_request(format!(
+        "The request body is larger than the {} bytes this gateway takes (`limits.body_bytes_max`).",
+        limits.body_bytes_max
+    ))
+    .status(StatusCode::PAYLOAD_TOO_LARGE)
+    .code("request_too_large")
+}
+
+fn too_slow() -> Error {
+    Error::new(
+        Kind::BadRequest,
+        Origin::Client,
+        "The request body stopped coming in (`limits.body_read_ms`).",
+    )
+    .status(StatusCode::REQUEST_TIMEOUT)
+    .code("request_timeout")
+}
+
+fn broken() -> Error {
+    Error::bad_request("The request body broke off or is not framed as HTTP says.").code("invalid_body")
+}
+
+/// A client's body under its timer, on its way through.
+struct Paced {
+    body: Incoming,
+    patience: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Paced {
+    fn new(body: Incoming, limits: &LimitOptions) -> Self {
+        let patience = Duration::from_millis(limits.body_read_ms);
+        Self { body, patience, timer: Box::pin(tokio::time::sleep(patience)) }
+    }
+}
+
+impl Body for Paced {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let patience = self.patience;
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                self.timer.as_mut().reset(Instant::now() + patience);
+                Poll::Ready(frame.map(|it| it.map_err(|_| BodyError::from(broken()))))
+            }
+            Poll::Pending => self.timer.as_mut().poll(cx).map(|()| Some(Err(BodyError::from(too_slow())))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

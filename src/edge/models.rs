@@ -1,0 +1,94 @@
+//! Answers `/v1/models` from what routes name and what upstreams listed, asking nobody.
+
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+use crate::edge::auth::Client;
+use crate::edge::body::Body;
+use crate::error::{Error, Kind, Origin};
+use crate::snapshot::Snapshot;
+
+#[derive(Serialize)]
+struct Listing {
+    object: &'static str,
+    data: Vec<Model>,
+}
+
+/// One model as OpenAI lists it; `owned_by` is the upstream or, for an alias, the gateway.
+#[derive(Serialize)]
+struct Model {
+    id: String,
+    object: &'static str,
+    created: u64,
+    owned_by: String,
+}
+
+/// `GET /v1/models` and, with `id`, `GET /v1/models/{id}`.
+pub fn answer(
+    snapshot: &Snapshot,
+    client: Option<&Client>,
+    id: Option<&str>,
+) -> Result<Response<Body>, Error> {
+    let models = models(snapshot).into_iter().filter(|it| client.is_none_or(|client| client.may_use(&it.id)));
+    let Some(id) = id else {
+        return Ok(json(&Listing { object: "list", data: models.collect() }));
+    };
+    if let Some(model) = models.into_iter().find(|it| it.id == id) {
+        return Ok(json(&model));
+    }
+    // A name that no vendor listed may still be routed, by its prefix say.
+    let routed = snapshot.routes.find(id).filter(|_| client.is_none_or(|client| client.may_use(id)));
+    match routed.and_then(|it| it.route.targets.first()) {
+        Some(target) => Ok(json(&model(id.to_owned(), target.upstream.as_str()))),
+        None => Err(unknown_model(snapshot, id)),
+    }
+}
+
+fn models(snapshot: &Snapshot) -> Vec<Model> {
+    let mut models: Vec<Model> =
+        snapshot.routes.aliases().map(|it| model(it.to_string(), "tollgate")).collect();
+    models.sort_by(|a, b| a.id.cmp(&b.id));
+    for (upstream, name) in snapshot.listed_models() {
+        let owner = upstream.spec.id.as_str();
+        // The plain name where it leads to this upstream, else the name that always does.
+        let leads_here = snapshot.routes.find(&name).is_some_and(|it| {
+            it.route.targets.first().is_some_and(|target| target.upstream == upstream.spec.id)
+        });
+        let id = if leads_here { name } else { format!("{owner}/{name}") };
+        models.push(model(id, owner));
+    }
+    models
+}
+
+fn model(id: String, owner: &str) -> Model {
+    Model { id, object: "model", created: 0, owned_by: owner.to_owned() }
+}
+
+fn json(value: &impl Serialize) -> Response<Body> {
+    let body = serde_json::to_vec(value).expect("text and numbers always serialise");
+    let mut response = Response::new(Body::plain(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// 404 `model_not_found` that names what was perhaps meant.
+pub fn unknown_model(snapshot: &Snapshot, model: &str) -> Error {
+    let listed: Vec<String> = snapshot.listed_models().map(|(_, name)| name).take(COMPARED_MAX).collect();
+    let near = snapshot.routes.near_misses(model, &listed);
+    let hint = match near.as_slice() {
+        [] => "`GET /v1/models` lists what there is.".to_owned(),
+        names => format!(
+            "Did you mean {}?",
+            names.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(" or ")
+        ),
+    };
+    let shown: String = model.chars().take(SHOWN_CHARACTERS_MAX).collect();
+    Error::new(Kind::BadRequest, Origin::Client, format!("No route serves the model `{shown}`. {hint}"))
+        .status(StatusCode::NOT_FOUND)
+        .code("model_not_found")
+        .param("model")
+}
+
+/// Names an unknown one is compared with, and how much of it is repeated: a client's nonsense costs little.
+const COMPARED_MAX: usize = 2_000;
+const SHOWN_CHARACTERS_MAX: usize = 128;

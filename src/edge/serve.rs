@@ -1,0 +1,303 @@
+//! The life of one call on the public port, outermost step first: record, admission, caller, body, plan, dispatch, answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use crate::edge::auth::Client;
+use crate::edge::body::{Body, LateAnswer};
+use crate::edge::endpoint::{BodyKind, Endpoint, endpoint};
+use crate::edge::gateway::{Gateway, Serving};
+use crate::edge::intake::{self, Taken};
+use crate::edge::models::unknown_model;
+use crate::edge::{cors, headers, models, rescue};
+use crate::error::{Error, Kind, Origin};
+use crate::names::{ModelName, RequestId};
+use crate::route::plan::{Plan, plan};
+use crate::telemetry::{CallRecord, Ended, EndpointKind};
+use crate::upstream::call::Call;
+use crate::upstream::dispatch::{Delivery, Dispatcher};
+use crate::upstream::finish::FinishGuard;
+use crate::vendor::stream::StreamShape;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_TOLLGATE_REQUEST_ID: HeaderName = HeaderName::from_static("x-tollgate-request-id");
+const X_TOLLGATE_UPSTREAM: HeaderName = HeaderName::from_static("x-tollgate-upstream");
+const X_TOLLGATE_MODEL: HeaderName = HeaderName::from_static("x-tollgate-model");
+const X_TOLLGATE_ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
+
+/// Wait named to a client that was refused for want of room.
+const OVERLOADED_WAIT: Duration = Duration::from_secs(1);
+
+/// Serves one request. Infallible: whatever goes wrong becomes an answer.
+pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
+    let serving = gateway.serving();
+    let asked_cors = serving.cors.is_some().then(|| request.headers().clone());
+    let id = RequestId::random();
+    let mut response = match cors::options_answer(&request, serving.cors.as_ref()) {
+        Some(response) => response,
+        None => recorded(&gateway, &serving, request, id).await,
+    };
+    let answered = response.headers_mut();
+    let own_id = HeaderValue::from_bytes(id.as_bytes()).expect("a request id is made of ASCII");
+    answered.entry(X_REQUEST_ID).or_insert_with(|| own_id.clone());
+    answered.insert(X_TOLLGATE_REQUEST_ID, own_id);
+    if let Some(asked) = asked_cors {
+        cors::permit(response.headers_mut(), &asked, serving.cors.as_ref());
+    }
+    response
+}
+
+/// From here on the call has a record, which closes whatever happens: refused calls are seen too.
+async fn recorded(
+    gateway: &Arc<Gateway>,
+    serving: &Arc<Serving>,
+    request: Request<Incoming>,
+    id: RequestId,
+) -> Response<Body> {
+    let known = endpoint(request.method(), request.uri().path());
+    let kind = known.as_ref().map_or(EndpointKind::Other, |it| it.kind);
+    let record = CallRecord::new(id, kind, request.method().clone());
+    let mut end = Box::new(FinishGuard::new(
+        record,
+        Arc::clone(&gateway.metrics),
+        gateway.log.clone(),
+        gateway.cut.clone(),
+    ));
+    let admitted = rescue::caught(async {
+        let endpoint = known?;
+        admit(gateway, serving, &request)?;
+        let client = serving.clients.client(request.headers())?;
+        end.record.client = client.as_ref().map(|it| it.name.clone());
+        if endpoint.kind == EndpointKind::Models {
+            let id = endpoint.path.strip_prefix("/models/");
+            return models::answer(&serving.snapshot, client.as_deref(), id).map(Next::Answered);
+        }
+        let prepared = prepare(serving, endpoint, client.as_deref(), request, &mut end).await?;
+        Ok(Next::Dispatch(prepared))
+    })
+    .await;
+    match admitted {
+        Err(error) => rescue::answer(&error, end),
+        Ok(Next::Answered(response)) => {
+            end.record.status = response.status().as_u16();
+            let (head, body) = response.into_parts();
+            let Body::Whole { bytes, .. } = body else { return Response::from_parts(head, body) };
+            Response::from_parts(head, Body::whole(bytes.unwrap_or_default(), end, Ended::Complete))
+        }
+        Ok(Next::Dispatch(prepared)) => dispatch(gateway, serving, prepared, end).await,
+    }
+}
+
+enum Next {
+    Answered(Response<Body>),
+    Dispatch(Prepared),
+}
+
+/// A call that knows where it may go.
+struct Prepared {
+    call: Call,
+    plan: Plan,
+    stream: bool,
+}
+
+/// Before the key is looked at, so that guessing keys is bounded as well.
+fn admit(gateway: &Gateway, serving: &Serving, request: &Request<Incoming>) -> Result<(), Error> {
+    headers::check(request.version(), request.uri(), request.headers())?;
+    if gateway.metrics.calls_in_flight() > serving.limits.calls_max as i64 {
+        let message = "The gateway serves as many calls as it may (`limits.calls_max`); try again shortly.";
+        return Err(Error::new(Kind::Overloaded, Origin::Gateway, message).retry_after(Some(OVERLOADED_WAIT)));
+    }
+    Ok(())
+}
+
+/// Reads the body as far as routing needs it, and plans.
+async fn prepare(
+    serving: &Serving,
+    endpoint: Endpoint,
+    client: Option<&Client>,
+    request: Request<Incoming>,
+    end: &mut FinishGuard,
+) -> Result<Prepared, Error> {
+    let (head, body) = request.into_parts();
+    let rules = &serving.snapshot.rules;
+    let has_body = !http_body::Body::is_end_stream(&body);
+    let taken = match endpoint.body {
+        BodyKind::Model => intake::modelled(&head.headers, body, &serving.limits).await?,
+        BodyKind::MaybeModel if has_body && names_a_model(&head.headers) => {
+            intake::modelled(&head.headers, body, &serving.limits).await?
+        }
+        _ => Taken { body: intake::unread(body, &serving.limits), model: None, stream: false, bytes: 0 },
+    };
+    end.record.bytes_in = taken.bytes;
+    end.record.stream = taken.stream;
+    let model = match taken.model.as_deref() {
+        None if endpoint.body == BodyKind::Model => {
+            Some(rules.default_model.as_ref().ok_or_else(no_model)?.as_str())
+        }
+        named => named,
+    };
+    let plan = choose(serving, &head.headers, model, client, end)?;
+    let mut path = endpoint.path;
+    if let Some(query) = head.uri.query() {
+        path = format!("{path}?{query}");
+    }
+    let call = Call {
+        method: head.method,
+        path,
+        headers: headers::to_vendor(&head.headers),
+        body: taken.body,
+        shape: endpoint.shape,
+        answers_json: endpoint.answers_json,
+        wants_usage: rules.wants_usage,
+    };
+    Ok(Prepared { call, plan, stream: taken.stream })
+}
+
+fn names_a_model(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    kind.starts_with(b"application/json") || kind.starts_with(b"multipart/form-data")
+}
+
+fn no_model() -> Error {
+    Error::bad_request("The request body names no `model`.").param("model").code("missing_model")
+}
+
+/// The plan of a call: by `x-tollgate-upstream`, by its model, or to the default upstream.
+fn choose(
+    serving: &Serving,
+    headers: &HeaderMap,
+    model: Option<&str>,
+    client: Option<&Client>,
+    end: &mut FinishGuard,
+) -> Result<Plan, Error> {
+    let snapshot = &serving.snapshot;
+    let named =
+        headers.get(X_TOLLGATE_UPSTREAM).map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned());
+    let whole_name = match (&named, model) {
+        (Some(upstream), Some(model)) => Some(format!("{upstream}/{model}")),
+        (_, model) => model.map(str::to_owned),
+    };
+    end.record.model_asked = whole_name.as_deref().map(ModelName::from);
+    if let Some(client) = client {
+        client.check(whole_name.as_deref())?;
+    }
+    let now = std::time::Instant::now();
+    let found = match (&named, model) {
+        (Some(upstream), _) => {
+            let route = snapshot.routes.direct(upstream).ok_or_else(|| unknown_upstream(upstream))?;
+            plan(route, model.unwrap_or_default(), now)
+        }
+        (None, Some(model)) => {
+            let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, model))?;
+            plan(found.route, found.model, now)
+        }
+        (None, None) => {
+            let upstream = snapshot.rules.default_upstream.as_ref();
+            let route =
+                upstream.and_then(|it| snapshot.routes.direct(it.as_str())).ok_or_else(no_upstream)?;
+            plan(route, "", now)
+        }
+    };
+    end.record.route = Some(Arc::clone(&found.route.label));
+    Ok(found)
+}
+
+fn unknown_upstream(name: &str) -> Error {
+    let shown: String = name.chars().take(64).collect();
+    Error::bad_request(format!("No upstream is called `{shown}` (`x-tollgate-upstream`)."))
+        .status(StatusCode::NOT_FOUND)
+        .code("upstream_not_found")
+}
+
+fn no_upstream() -> Error {
+    Error::bad_request(
+        "This call names no model, and the gateway has no upstream for such calls (`default_upstream`).",
+    )
+    .status(StatusCode::NOT_FOUND)
+    .code("upstream_not_found")
+}
+
+/// Sends the call. A streaming client that waits long is told so, while the search for an answer goes on.
+async fn dispatch(
+    gateway: &Gateway,
+    serving: &Arc<Serving>,
+    prepared: Prepared,
+    mut end: Box<FinishGuard>,
+) -> Response<Body> {
+    let wait = serving.snapshot.rules.waiting_comment;
+    let streams = prepared.stream && prepared.call.shape != StreamShape::Opaque && !wait.is_zero();
+    if !streams {
+        let result = search(serving, &prepared, &mut end).await;
+        return finished(result, end);
+    }
+    let serving = Arc::clone(serving);
+    let mut late: LateAnswer = Box::pin(async move {
+        let result = search(&serving, &prepared, &mut end).await;
+        (result, end)
+    });
+    match tokio::time::timeout(wait, &mut late).await {
+        Ok((result, end)) => finished(result, end),
+        Err(_) => {
+            let mut response = Response::new(Body::waiting(late, gateway.cut.clone().cancelled_owned()));
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            response
+        }
+    }
+}
+
+async fn search(serving: &Serving, prepared: &Prepared, end: &mut FinishGuard) -> Result<Delivery, Error> {
+    let snapshot = &serving.snapshot;
+    let dispatcher = Dispatcher { upstreams: &snapshot.upstreams, bounds: &snapshot.rules.bounds };
+    let cut = end.cut().clone();
+    let result = rescue::caught(async {
+        tokio::select! {
+            biased;
+            result = dispatcher.run(&prepared.call, &prepared.plan, end) => result,
+            () = cut.cancelled() => Err(stopping()),
+        }
+    })
+    .await;
+    if let Ok(delivery) = &result {
+        end.record.upstream = Some(delivery.upstream.spec.id.clone());
+        end.record.model_sent = Some(ModelName::from(&*delivery.model));
+        end.record.status = delivery.status.as_u16();
+    }
+    result
+}
+
+fn stopping() -> Error {
+    Error::new(Kind::Overloaded, Origin::Gateway, "The gateway is stopping; send the request again.")
+        .code("gateway_stopping")
+        .retry_after(Some(OVERLOADED_WAIT))
+}
+
+fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>) -> Response<Body> {
+    let attempts = end.record.attempts() as u64;
+    let mut response = match result {
+        Err(error) => rescue::answer(&error, end),
+        Ok(delivery) => {
+            if matches!(delivery.body, crate::upstream::commit::AnswerBody::Whole(_)) {
+                end.first_content(std::time::Instant::now());
+            }
+            let mut response = Response::new(Body::answer(delivery.body, end));
+            *response.status_mut() = delivery.status;
+            *response.headers_mut() = headers::to_client(&delivery.headers);
+            let headers = response.headers_mut();
+            let id = HeaderValue::from_str(delivery.upstream.spec.id.as_str());
+            if let (Ok(upstream), Ok(model)) = (id, HeaderValue::from_str(&delivery.model)) {
+                headers.insert(X_TOLLGATE_UPSTREAM, upstream);
+                headers.insert(X_TOLLGATE_MODEL, model);
+            }
+            response
+        }
+    };
+    if attempts > 0 {
+        response.headers_mut().insert(X_TOLLGATE_ATTEMPTS, HeaderValue::from(attempts));
+    }
+    response
+}

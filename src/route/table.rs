@@ -1,0 +1,184 @@
+//! Which route a model name takes: exact name, then `upstream/model`, then the longest prefix. Pure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::health::UpstreamHealth;
+use crate::names::{ModelName, UpstreamId};
+use crate::route::options::PolicyName;
+use crate::telemetry::TargetMetrics;
+
+/// One place a call may go.
+pub struct Target {
+    pub upstream: UpstreamId,
+    /// Index of the upstream in the snapshot.
+    pub slot: usize,
+    /// The vendor's name for the model; `None`: the name the client used.
+    pub model: Option<ModelName>,
+    pub weight: u32,
+    pub health: Arc<UpstreamHealth>,
+    pub metrics: Arc<TargetMetrics>,
+}
+
+/// What one model name, prefix or upstream leads to.
+pub struct Route {
+    /// The route's name in metrics and logs: what the configuration calls it, never a client's text.
+    pub label: Arc<str>,
+    pub policy: PolicyName,
+    pub targets: Vec<Arc<Target>>,
+    /// Fields filled in where the client said nothing: name and JSON text.
+    pub defaults: Vec<(String, Bytes)>,
+    /// A system message as JSON text, put before the client's messages.
+    pub system: Option<Bytes>,
+}
+
+/// All routes of one configuration.
+#[derive(Default)]
+pub struct RouteTable {
+    exact: HashMap<ModelName, Arc<Route>>,
+    /// By upstream name: what `upstream/model` leads to.
+    direct: HashMap<UpstreamId, Arc<Route>>,
+    /// Longest first.
+    prefixes: Vec<(String, Arc<Route>)>,
+}
+
+/// A route and the model name that is asked of it.
+pub struct Match<'a> {
+    pub route: &'a Arc<Route>,
+    /// The client's name without an `upstream/` in front.
+    pub model: &'a str,
+}
+
+impl RouteTable {
+    pub fn add_exact(&mut self, name: ModelName, route: Arc<Route>) {
+        self.exact.insert(name, route);
+    }
+
+    pub fn add_direct(&mut self, upstream: UpstreamId, route: Arc<Route>) {
+        self.direct.insert(upstream, route);
+    }
+
+    pub fn add_prefix(&mut self, prefix: String, route: Arc<Route>) {
+        let at = self.prefixes.partition_point(|(it, _)| it.len() >= prefix.len());
+        self.prefixes.insert(at, (prefix, route));
+    }
+
+    /// The route of `model`, as a client spells it.
+    pub fn find<'a>(&'a self, model: &'a str) -> Option<Match<'a>> {
+        if let Some(route) = self.exact.get(model) {
+            return Some(Match { route, model });
+        }
+        if let Some((upstream, rest)) = model.split_once('/')
+            && !rest.is_empty()
+            && let Some(route) = self.direct.get(upstream)
+        {
+            return Some(Match { route, model: rest });
+        }
+        let (_, route) = self.prefixes.iter().find(|(prefix, _)| model.starts_with(prefix.as_str()))?;
+        Some(Match { route, model })
+    }
+
+    pub fn direct(&self, upstream: &str) -> Option<&Arc<Route>> {
+        self.direct.get(upstream)
+    }
+
+    /// The aliases an operator named.
+    pub fn aliases(&self) -> impl Iterator<Item = &ModelName> {
+        self.exact.keys()
+    }
+
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.exact.values().chain(self.direct.values()).chain(self.prefixes.iter().map(|(_, route)| route))
+    }
+
+    /// Names close to an unknown one, nearest first, at most three: aliases, prefixes and `listed` models.
+    pub fn near_misses(&self, model: &str, listed: &[String]) -> Vec<String> {
+        let known = self.exact.keys().map(ModelName::as_str).chain(listed.iter().map(String::as_str));
+        let mut near: Vec<(usize, &str)> = known
+            .map(|it| (edit_distance(model, it), it))
+            .filter(|(distance, it)| *distance <= 2.max(it.len() / 3))
+            .collect();
+        near.sort_unstable();
+        near.dedup();
+        near.into_iter().take(3).map(|(_, it)| it.to_owned()).collect()
+    }
+}
+
+/// Levenshtein distance over bytes, for names of up to [`COMPARED_BYTES_MAX`]; longer ones are cut.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b) = (cut(a), cut(b));
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// Bounds the work that a client's long nonsense name can cause.
+const COMPARED_BYTES_MAX: usize = 64;
+
+fn cut(name: &str) -> &[u8] {
+    &name.as_bytes()[..name.len().min(COMPARED_BYTES_MAX)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(label: &str) -> Arc<Route> {
+        Arc::new(Route {
+            label: label.into(),
+            policy: PolicyName::Priority,
+            targets: Vec::new(),
+            defaults: Vec::new(),
+            system: None,
+        })
+    }
+
+    fn table() -> RouteTable {
+        let mut table = RouteTable::default();
+        for prefix in ["gpt-", "gpt-4", "o3", "claude-"] {
+            table.add_prefix(prefix.into(), route(prefix));
+        }
+        table.add_exact("smart".into(), route("smart"));
+        table.add_exact("openai/own".into(), route("own"));
+        table.add_direct("openai".into(), route("openai/*"));
+        table
+    }
+
+    fn check(model: &str, label: Option<&str>, asked: &str) {
+        let table = table();
+        let found = table.find(model);
+        assert_eq!(found.as_ref().map(|it| it.route.label.as_ref()), label, "{model}");
+        assert_eq!(found.map_or(model, |it| it.model), asked, "{model}");
+    }
+
+    #[test]
+    fn exact_beats_upstream_beats_the_longest_prefix() {
+        check("smart", Some("smart"), "smart");
+        check("openai/own", Some("own"), "openai/own");
+        check("openai/gpt-4o", Some("openai/*"), "gpt-4o");
+        check("openai/org/model", Some("openai/*"), "org/model");
+        check("gpt-4o", Some("gpt-4"), "gpt-4o");
+        check("gpt-3.5", Some("gpt-"), "gpt-3.5");
+        check("o3-mini", Some("o3"), "o3-mini");
+        check("openai/", None, "openai/");
+        check("Smart", None, "Smart");
+        check("", None, "");
+    }
+
+    #[test]
+    fn near_misses_are_named() {
+        assert_eq!(table().near_misses("smrt", &["gpt-4o".into()]), ["smart"]);
+        assert_eq!(table().near_misses("gpt4o", &["gpt-4o".into(), "gpt-4o".into()]), ["gpt-4o"]);
+        assert!(table().near_misses(&"x".repeat(5_000), &[]).is_empty());
+    }
+}

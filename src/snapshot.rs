@@ -1,0 +1,190 @@
+//! Everything one configuration means, immutable: routes, upstreams, bounds. A call keeps the one it began with.
+//! Built by `app` at start and at each reload; what did not change is carried over with its connections and health.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::names::{ModelName, UpstreamId};
+use crate::route::options::{PolicyName, RouteOptions, TargetOptions};
+use crate::route::table::{Route, RouteTable, Target};
+use crate::telemetry::Metrics;
+use crate::upstream::Upstream;
+use crate::upstream::dispatch::DispatchBounds;
+use crate::upstream::spec::UpstreamSpec;
+
+/// One configuration, ready to serve.
+pub struct Snapshot {
+    pub generation: u64,
+    pub routes: RouteTable,
+    pub upstreams: Vec<Arc<Upstream>>,
+    pub rules: CallRules,
+    /// Upstreams that are configured but cannot be used, and why.
+    pub off: Vec<(UpstreamId, String)>,
+}
+
+/// What holds for every call.
+#[derive(Clone, Debug)]
+pub struct CallRules {
+    pub bounds: DispatchBounds,
+    /// Ask vendors for usage where the client did not.
+    pub wants_usage: bool,
+    /// Wait before a streaming client gets `: waiting` comments; zero: never.
+    pub waiting_comment: std::time::Duration,
+    pub default_upstream: Option<UpstreamId>,
+    pub default_model: Option<ModelName>,
+}
+
+/// What a snapshot is made of.
+pub struct Parts {
+    pub generation: u64,
+    pub routes: Vec<RouteOptions>,
+    pub upstreams: Vec<UpstreamSpec>,
+    pub off: Vec<(UpstreamId, String)>,
+    pub rules: CallRules,
+}
+
+impl Snapshot {
+    /// Builds a snapshot. An upstream that cannot be used, its certificate unreadable say, is off and not a fault:
+    /// the others serve.
+    pub fn build(parts: Parts, old: Option<&Snapshot>, metrics: &Metrics) -> Self {
+        let mut off = parts.off;
+        let mut upstreams = Vec::with_capacity(parts.upstreams.len());
+        for spec in parts.upstreams {
+            let id = spec.id.clone();
+            match carried_over(&spec, old).map_or_else(|| open(spec, old, metrics), Ok) {
+                Ok(upstream) => upstreams.push(upstream),
+                Err(reason) => off.push((id, reason)),
+            }
+        }
+        let routes = Builder { upstreams: &upstreams, metrics }.table(&parts.routes);
+        let mut rules = parts.rules;
+        rules.default_upstream =
+            rules.default_upstream.or_else(|| upstreams.first().map(|it| it.spec.id.clone()));
+        Self { generation: parts.generation, routes, upstreams, rules, off }
+    }
+
+    pub fn upstream(&self, id: &str) -> Option<&Arc<Upstream>> {
+        self.upstreams.iter().find(|it| it.spec.id.as_str() == id)
+    }
+
+    /// All models that vendors listed or operators named, with the upstream that has them, in configured order.
+    pub fn listed_models(&self) -> impl Iterator<Item = (&Arc<Upstream>, String)> {
+        self.upstreams.iter().flat_map(|upstream| {
+            let listed = upstream.listed.load_full();
+            let names: Vec<String> = match listed.is_empty() {
+                true => upstream.spec.models.iter().map(ToString::to_string).collect(),
+                false => listed.to_vec(),
+            };
+            names.into_iter().map(move |name| (upstream, name))
+        })
+    }
+}
+
+fn carried_over(spec: &UpstreamSpec, old: Option<&Snapshot>) -> Option<Arc<Upstream>> {
+    old?.upstreams.iter().find(|it| it.spec == *spec).map(Arc::clone)
+}
+
+/// A new upstream. One that an operator drained stays drained when its configuration changes.
+fn open(spec: UpstreamSpec, old: Option<&Snapshot>, metrics: &Metrics) -> Result<Arc<Upstream>, String> {
+    let series = metrics.upstream(&spec.id, spec.keys.len());
+    let upstream = Upstream::new(spec, series)?;
+    if let Some(before) = old.and_then(|it| it.upstream(upstream.spec.id.as_str())) {
+        upstream.health.set_drained(before.health.is_drained());
+    }
+    Ok(Arc::new(upstream))
+}
+
+struct Builder<'a> {
+    upstreams: &'a [Arc<Upstream>],
+    metrics: &'a Metrics,
+}
+
+impl Builder<'_> {
+    fn table(&self, routes: &[RouteOptions]) -> RouteTable {
+        let mut table = RouteTable::default();
+        let mut prefixes = self.vendor_prefixes();
+        for options in routes {
+            match (&options.model, &options.prefix) {
+                (Some(name), _) => table.add_exact(name.clone(), self.configured(name.as_str(), options)),
+                (None, Some(prefix)) => {
+                    prefixes.remove(prefix);
+                    table.add_prefix(prefix.clone(), self.configured(prefix, options));
+                }
+                (None, None) => {}
+            }
+        }
+        for (prefix, slots) in prefixes {
+            let targets = slots.iter().map(|slot| self.target(&prefix, *slot, None, 1)).collect();
+            let route = plain_route(&prefix, targets);
+            table.add_prefix(prefix, route);
+        }
+        for (slot, upstream) in self.upstreams.iter().enumerate() {
+            let id = &upstream.spec.id;
+            let label = format!("{id}/*");
+            table.add_direct(id.clone(), plain_route(&label, vec![self.target(&label, slot, None, 1)]));
+            if let Some(model) = &upstream.spec.default_model
+                && !routes.iter().any(|it| it.model.as_ref().is_some_and(|name| name.as_str() == id.as_str()))
+            {
+                let target = self.target(id.as_str(), slot, Some(model.clone()), 1);
+                table.add_exact(id.as_str().into(), plain_route(id.as_str(), vec![target]));
+            }
+        }
+        table
+    }
+
+    /// Which upstreams serve a prefix because their vendor usually does, in configured order.
+    fn vendor_prefixes(&self) -> BTreeMap<String, Vec<usize>> {
+        let mut prefixes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (slot, upstream) in self.upstreams.iter().enumerate() {
+            for prefix in &upstream.spec.prefixes {
+                prefixes.entry(prefix.clone()).or_default().push(slot);
+            }
+        }
+        prefixes
+    }
+
+    fn configured(&self, label: &str, options: &RouteOptions) -> Arc<Route> {
+        let slots: HashMap<&str, usize> =
+            self.upstreams.iter().enumerate().map(|(slot, it)| (it.spec.id.as_str(), slot)).collect();
+        let target = |it: &TargetOptions| {
+            let slot = *slots.get(it.upstream.as_str())?;
+            Some(self.target(label, slot, it.model.clone(), it.weight))
+        };
+        let defaults =
+            options.defaults.iter().map(|(name, value)| (name.clone(), Bytes::from(value.to_string())));
+        let system =
+            options.system.as_ref().map(|text| json!({"role": "system", "content": text}).to_string());
+        Arc::new(Route {
+            label: label.into(),
+            policy: options.policy,
+            targets: options.targets.iter().filter_map(target).collect(),
+            defaults: defaults.collect(),
+            system: system.map(Bytes::from),
+        })
+    }
+
+    fn target(&self, label: &str, slot: usize, model: Option<ModelName>, weight: u32) -> Arc<Target> {
+        let upstream = &self.upstreams[slot];
+        Arc::new(Target {
+            upstream: upstream.spec.id.clone(),
+            slot,
+            model,
+            weight,
+            health: Arc::clone(&upstream.health),
+            metrics: self.metrics.target(label, upstream.spec.id.as_str()),
+        })
+    }
+}
+
+fn plain_route(label: &str, targets: Vec<Arc<Target>>) -> Arc<Route> {
+    Arc::new(Route {
+        label: label.into(),
+        policy: PolicyName::Priority,
+        targets,
+        defaults: Vec::new(),
+        system: None,
+    })
+}

@@ -1,0 +1,59 @@
+//! What the gateway tells a person in a terminal: at start, and after `tollgate check`.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use crate::config::Loaded;
+use crate::names::UpstreamId;
+use crate::snapshot::Snapshot;
+
+/// Printed at start: what is on, what is off and why, and a line to try.
+pub fn start(loaded: &Loaded, snapshot: &Snapshot, calls: SocketAddr, admin: SocketAddr) -> String {
+    let scheme = if loaded.tls.is_some() { "https" } else { "http" };
+    let mut text = String::new();
+    let _ = writeln!(text, "tollgate {}", env!("CARGO_PKG_VERSION"));
+    let _ = writeln!(text, "  calls   {scheme}://{calls}/v1");
+    let _ = writeln!(text, "  admin   http://{admin} (/livez /readyz /metrics /admin/upstreams)");
+    let on: Vec<&str> = snapshot.upstreams.iter().map(|it| it.spec.id.as_str()).collect();
+    upstreams(&mut text, &on, &snapshot.off, &loaded.absent);
+    if let Some(model) = example_model(snapshot) {
+        let _ = writeln!(text, "\nTry:");
+        let key = if loaded.clients.is_empty() { "" } else { " -H 'authorization: Bearer <a client key>'" };
+        let _ = write!(
+            text,
+            "  curl {scheme}://{calls}/v1/chat/completions -H 'content-type: application/json'{key} \\\n    -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'"
+        );
+    }
+    text
+}
+
+/// A model that surely answers: the simulated vendor's, unless it is off.
+fn example_model(snapshot: &Snapshot) -> Option<String> {
+    match snapshot.upstream("sim") {
+        Some(_) => Some("sim/sim-small".into()),
+        None => snapshot.routes.aliases().next().map(ToString::to_string),
+    }
+}
+
+/// Printed by `tollgate check`.
+pub fn check(loaded: &Loaded) -> String {
+    let mut text = String::new();
+    let source =
+        loaded.source.as_ref().map_or("the environment alone".to_owned(), |it| it.display().to_string());
+    let _ = writeln!(text, "{source}: no faults");
+    let on: Vec<&str> = loaded.upstreams.iter().map(|it| it.id.as_str()).collect();
+    upstreams(&mut text, &on, &loaded.off, &loaded.absent);
+    let _ = writeln!(text, "  routes  {}", loaded.options.routes.len());
+    let _ = write!(text, "  clients {}", loaded.clients.len());
+    for warning in &loaded.warnings {
+        let _ = write!(text, "\n  warning {warning}");
+    }
+    text
+}
+
+fn upstreams(text: &mut String, on: &[&str], off: &[(UpstreamId, String)], absent: &[(UpstreamId, String)]) {
+    let _ = writeln!(text, "  on      {}", on.join(", "));
+    for (id, reason) in off.iter().chain(absent) {
+        let _ = writeln!(text, "  off     {id}: {reason}");
+    }
+}

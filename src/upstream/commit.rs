@@ -1,0 +1,140 @@
+//! Decides when an answer is good enough to show: a stream from its first content on, a held answer when it is whole and
+//! no failure in disguise. Until then another target may still serve the call.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::api::usage::{Usage, UsageBody};
+use crate::error::{Error, Kind, Origin};
+use crate::upstream::Upstream;
+use crate::upstream::client::LanePlace;
+use crate::upstream::finish::FinishGuard;
+use crate::upstream::relay::Relay;
+use crate::vendor::failure::{Failure, is_error_in_success};
+
+/// An answer that may be shown.
+pub enum AnswerBody {
+    /// All of it.
+    Whole(Bytes),
+    /// Events, from the first on.
+    Events(Box<Relay>),
+    /// What has come, and what still comes, unread.
+    Opaque { begun: Bytes, rest: Incoming, place: Option<LanePlace> },
+}
+
+/// Reads a stream up to its first content, or until `first_content` passes.
+pub async fn first_content(relay: &mut Relay, until: Instant, end: &mut FinishGuard) -> Result<(), Error> {
+    let upstream = Arc::clone(relay.upstream());
+    match tokio::time::timeout_at(until, poll_fn(|cx| relay.poll_commit(cx, end))).await {
+        Ok(result) => result,
+        Err(_) => Err(error(
+            &upstream,
+            Kind::Timeout,
+            "The upstream sent no content in time (`timeouts.first_content_ms`).",
+        )),
+    }
+}
+
+/// How far and how long an answer is held.
+pub struct Hold {
+    pub bytes_max: usize,
+    pub until: Instant,
+    pub idle: std::time::Duration,
+}
+
+/// Reads a JSON answer whole, so that one that breaks off can still come from elsewhere; a longer one than
+/// `hold.bytes_max` is shown as it comes.
+pub async fn whole_answer(
+    upstream: &Upstream,
+    head: &http::response::Parts,
+    mut body: Incoming,
+    place: Option<LanePlace>,
+    hold: Hold,
+) -> Result<AnswerBody, Error> {
+    let is_html =
+        head.headers.get(header::CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"text/html"));
+    let mut begun = Begun::default();
+    loop {
+        let until = hold.until.min(Instant::now() + hold.idle);
+        let frame = match tokio::time::timeout_at(until, body.frame()).await {
+            Err(_) => {
+                return Err(error(upstream, Kind::Timeout, "The upstream fell silent (`timeouts.idle_ms`)."));
+            }
+            Ok(None) => break,
+            Ok(Some(Err(_))) => return Err(error(upstream, Kind::Cut, "The upstream's answer was cut off.")),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        if let Ok(data) = frame.into_data() {
+            begun.push(data);
+        }
+        if begun.len() > hold.bytes_max && !is_html {
+            return Ok(AnswerBody::Opaque { begun: begun.finish(), rest: body, place });
+        }
+    }
+    let whole = begun.finish();
+    let first = whole.iter().find(|it| !it.is_ascii_whitespace());
+    if is_html || !matches!(first, Some(b'{' | b'[')) {
+        return Err(error(upstream, Kind::VendorFailed, "The upstream answered something other than JSON."));
+    }
+    if is_error_in_success(&whole) {
+        return Err(read_failure(upstream, StatusCode::OK, &head.headers, &whole));
+    }
+    Ok(AnswerBody::Whole(whole))
+}
+
+/// Gathers frames; an answer of one frame is not copied.
+#[derive(Default)]
+struct Begun {
+    first: Bytes,
+    more: BytesMut,
+}
+
+impl Begun {
+    fn push(&mut self, data: Bytes) {
+        if self.first.is_empty() {
+            self.first = data;
+            return;
+        }
+        if self.more.is_empty() {
+            self.more.extend_from_slice(&self.first);
+        }
+        self.more.extend_from_slice(&data);
+    }
+
+    fn len(&self) -> usize {
+        self.first.len().max(self.more.len())
+    }
+
+    fn finish(self) -> Bytes {
+        if self.more.is_empty() { self.first } else { self.more.freeze() }
+    }
+}
+
+/// A vendor's failure as the call's error, without the upstream's keys and address.
+pub fn read_failure(upstream: &Upstream, status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Error {
+    let mut error = Failure { upstream: &upstream.spec.id, status, headers, body }.read();
+    error.message = upstream.masked(&error.message);
+    error.body = error.body.take().filter(|it| !upstream.betrayed_by(it));
+    error
+}
+
+/// The usage a whole answer states.
+pub fn usage_of(answer: &[u8]) -> Option<Usage> {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        usage: Option<UsageBody>,
+    }
+    memchr::memmem::rfind(answer, b"\"usage\"")?;
+    let answer: Answer = serde_json::from_slice(answer).ok()?;
+    answer.usage.map(|it| it.usage())
+}
+
+pub fn error(upstream: &Upstream, kind: Kind, message: &str) -> Error {
+    Error::new(kind, Origin::Upstream(upstream.spec.id.clone()), message)
+}

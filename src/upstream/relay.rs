@@ -1,0 +1,289 @@
+//! Relays a vendor's event stream to the client: pulled by hyper, frame in, frame out, no task and no channel, so that
+//! the client's pace is the vendor's. Reads along for usage, errors and the end; changes nothing but the injected chunk.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use serde::de::IgnoredAny;
+use tokio::time::{Instant, Sleep};
+
+use crate::error::{Error, Kind, Origin};
+use crate::telemetry::series::TokenGaps;
+use crate::upstream::Upstream;
+use crate::upstream::client::LanePlace;
+use crate::upstream::finish::FinishGuard;
+use crate::vendor::failure::Failure;
+use crate::vendor::sse::{self, Splitter};
+use crate::vendor::stream::{EventFacts, StreamShape};
+
+/// What a relay needs to know of its call.
+pub struct RelayOptions {
+    pub shape: StreamShape,
+    /// The usage chunk was our wish, not the client's.
+    pub remove_usage_chunk: bool,
+    pub idle: Duration,
+    pub deadline: Instant,
+    pub event_bytes_max: usize,
+}
+
+/// A stream of events from one upstream.
+pub struct Relay {
+    options: RelayOptions,
+    upstream: Arc<Upstream>,
+    body: Incoming,
+    splitter: Splitter,
+    /// Events that came before the first content. Bounded by [`HELD_BYTES_MAX`] and one frame.
+    held: VecDeque<Bytes>,
+    timer: Pin<Box<Sleep>>,
+    last_life: Instant,
+    content_seen: bool,
+    finished: bool,
+    done: bool,
+    /// The upstream's body has ended.
+    ended: bool,
+    /// A failure that was read behind events that go out first.
+    failure: Option<Error>,
+    gaps: Option<TokenGaps>,
+    _place: Option<LanePlace>,
+}
+
+/// Preamble held while failover is open, in bytes; a longer one is content enough.
+const HELD_BYTES_MAX: usize = 256 << 10;
+
+/// What may still come behind `[DONE]` before its connection is given up, in bytes and time.
+const DRAIN_BYTES_MAX: usize = 64 << 10;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+enum Step {
+    Events(Bytes),
+    End,
+}
+
+impl Relay {
+    pub fn new(
+        options: RelayOptions,
+        upstream: Arc<Upstream>,
+        body: Incoming,
+        place: Option<LanePlace>,
+    ) -> Self {
+        let now = Instant::now();
+        let first_stop = options.deadline.min(now + options.idle);
+        Self {
+            splitter: Splitter::new(options.event_bytes_max),
+            timer: Box::pin(tokio::time::sleep_until(first_stop)),
+            last_life: now,
+            options,
+            upstream,
+            body,
+            held: VecDeque::new(),
+            content_seen: false,
+            finished: false,
+            done: false,
+            ended: false,
+            failure: None,
+            gaps: None,
+            _place: place,
+        }
+    }
+
+    /// Reads until the first content, holding what comes before it. Until this is ready another target may still
+    /// serve the call; afterwards `poll_events` gives everything from the first byte on.
+    pub fn poll_commit(&mut self, cx: &mut Context<'_>, end: &mut FinishGuard) -> Poll<Result<(), Error>> {
+        loop {
+            match ready!(self.poll_step(cx, end))? {
+                Step::Events(events) => self.held.push_back(events),
+                Step::End => return Poll::Ready(Ok(())),
+            }
+            let held: usize = self.held.iter().map(Bytes::len).sum();
+            if self.content_seen || held > HELD_BYTES_MAX {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// The next events for the client; `None` when the answer is complete. Not to be asked again after an error.
+    pub fn poll_events(
+        &mut self,
+        cx: &mut Context<'_>,
+        end: &mut FinishGuard,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
+        if let Some(events) = self.held.pop_front() {
+            return Poll::Ready(Some(Ok(events)));
+        }
+        Poll::Ready(match ready!(self.poll_step(cx, end)) {
+            Ok(Step::Events(events)) => Some(Ok(events)),
+            Ok(Step::End) => None,
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    /// The answer is complete: lets the connection return to the pool, reading the little that may still come.
+    pub fn release(self) {
+        if self.ended {
+            return;
+        }
+        let mut rest = Limited::new(self.body, DRAIN_BYTES_MAX);
+        let place = self._place;
+        tokio::spawn(tokio::time::timeout(DRAIN_TIME, async move {
+            while let Some(Ok(_)) = rest.frame().await {}
+            drop(place);
+        }));
+    }
+
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    fn poll_step(&mut self, cx: &mut Context<'_>, end: &mut FinishGuard) -> Poll<Result<Step, Error>> {
+        loop {
+            if let Some(failure) = self.failure.take() {
+                return Poll::Ready(Err(failure));
+            }
+            if let Some(events) = self.read_events(end)? {
+                return Poll::Ready(Ok(Step::Events(events)));
+            }
+            if self.failure.is_some() {
+                continue;
+            }
+            if self.ended {
+                return Poll::Ready(self.verdict());
+            }
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => self.take_frame(frame, end),
+                Poll::Ready(Some(Err(_))) if self.done => return Poll::Ready(Ok(Step::End)),
+                Poll::Ready(Some(Err(_))) => {
+                    return Poll::Ready(Err(self.error(Kind::Cut, "The upstream's answer was cut off.")));
+                }
+                Poll::Ready(None) => {
+                    self.ended = true;
+                    if let Some(last) = self.last_event(end) {
+                        return Poll::Ready(Ok(Step::Events(last)));
+                    }
+                }
+                Poll::Pending if self.done => return Poll::Ready(Ok(Step::End)),
+                Poll::Pending => return self.poll_timer(cx).map(Err),
+            }
+        }
+    }
+
+    fn take_frame(&mut self, frame: Frame<Bytes>, end: &mut FinishGuard) {
+        self.last_life = Instant::now();
+        if self.content_seen
+            && let Some(target) = end.target()
+        {
+            self.gaps.get_or_insert_with(|| target.token_gaps()).content(self.last_life.into_std());
+        }
+        if let Ok(data) = frame.into_data() {
+            self.splitter.push(data);
+        }
+    }
+
+    /// The whole events at hand, less what only the gateway asked for.
+    fn read_events(&mut self, end: &mut FinishGuard) -> Result<Option<Bytes>, Error> {
+        loop {
+            let peeked = self.splitter.peek();
+            let Ok(event) = peeked else {
+                return Err(self.error(Kind::VendorFailed, "An event of the upstream's stream is larger than the gateway takes (`limits.event_bytes_max`)."));
+            };
+            let Some(event) = event else { return Ok(self.splitter.take()) };
+            let Some(data) = sse::data(event) else {
+                self.splitter.accept();
+                continue;
+            };
+            let facts = match self.content_seen {
+                true => self.options.shape.skim(&data),
+                false => self.options.shape.read(&data),
+            };
+            if facts.error {
+                let said = Bytes::copy_from_slice(&data);
+                self.failure = Some(self.vendor_error(&said));
+                return Ok(self.splitter.take());
+            }
+            let events = self.splitter.take_before(facts.usage_only && self.options.remove_usage_chunk);
+            self.note(&facts, end);
+            if events.is_some() {
+                return Ok(events);
+            }
+        }
+    }
+
+    fn note(&mut self, facts: &EventFacts, end: &mut FinishGuard) {
+        self.finished |= facts.finished;
+        self.done |= facts.done;
+        end.record.events += 1;
+        if facts.usage.is_some() {
+            end.record.usage = facts.usage;
+        }
+        if facts.content && !self.content_seen {
+            self.content_seen = true;
+            end.first_content(self.last_life.into_std());
+        }
+    }
+
+    /// An event that the upstream's end left without its blank line, if it is whole otherwise.
+    fn last_event(&mut self, end: &mut FinishGuard) -> Option<Bytes> {
+        let rest = self.splitter.rest();
+        let data = sse::data(&rest)?;
+        let whole = data.as_ref() == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(&data).is_ok();
+        if !whole {
+            return None;
+        }
+        let facts = self.options.shape.read(&data);
+        self.note(&facts, end);
+        Some([rest.as_ref(), b"\n\n"].concat().into())
+    }
+
+    /// What the end of the upstream's body means.
+    fn verdict(&self) -> Result<Step, Error> {
+        match self.done || self.finished || !self.options.shape.must_finish() {
+            true => Ok(Step::End),
+            false => Err(self.error(Kind::Cut, "The upstream's answer ended before it was complete.")),
+        }
+    }
+
+    /// One timer for silence and for the whole call, set again only when it fires: an event costs no timer.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            let now = Instant::now();
+            let silent_until = self.last_life + self.options.idle;
+            if now >= self.options.deadline {
+                return Poll::Ready(
+                    self.error(Kind::Timeout, "The call took longer than `timeouts.call_ms`."),
+                );
+            }
+            if now >= silent_until {
+                return Poll::Ready(
+                    self.error(Kind::Timeout, "The upstream fell silent (`timeouts.idle_ms`)."),
+                );
+            }
+            self.timer.as_mut().reset(silent_until.min(self.options.deadline));
+        }
+    }
+
+    fn error(&self, kind: Kind, message: &str) -> Error {
+        Error::new(kind, Origin::Upstream(self.upstream.spec.id.clone()), message)
+    }
+
+    fn vendor_error(&self, body: &Bytes) -> Error {
+        let failure = Failure {
+            upstream: &self.upstream.spec.id,
+            status: StatusCode::OK,
+            headers: &HeaderMap::new(),
+            body,
+        };
+        let mut error = failure.read();
+        error.message = self.upstream.masked(&error.message);
+        error.body = None;
+        error
+    }
+}

@@ -1,0 +1,113 @@
+//! What is known about each vendor that speaks the OpenAI dialect: data from `catalogue.yaml`, built in.
+//! Called by `config` when upstreams are completed. No I/O.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+/// The vendor id for endpoints that no entry describes.
+pub const OPENAI_COMPATIBLE: &str = "openai-compatible";
+/// The vendor id of the built-in simulated vendor.
+pub const SIM: &str = "sim";
+
+/// One vendor; `catalogue.yaml` explains the fields.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogueEntry {
+    pub id: String,
+    pub name: String,
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    #[serde(default)]
+    pub base_url: Option<String>,
+    #[serde(default)]
+    pub env: Vec<String>,
+    #[serde(default)]
+    pub prefixes: Vec<String>,
+    #[serde(default)]
+    pub probe: Option<String>,
+    #[serde(default = "yes")]
+    pub key_required: bool,
+    #[serde(default = "yes")]
+    pub stream_usage: bool,
+    #[serde(default)]
+    pub models: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+static CATALOGUE: LazyLock<Vec<CatalogueEntry>> = LazyLock::new(|| {
+    serde_saphyr::from_str(include_str!("catalogue.yaml")).expect("the built-in catalogue is tested to parse")
+});
+
+/// Every vendor, in the order in which discovery lists them.
+pub fn vendors() -> &'static [CatalogueEntry] {
+    &CATALOGUE
+}
+
+/// The vendor of that id or alias.
+pub fn vendor(name: &str) -> Option<&'static CatalogueEntry> {
+    vendors().iter().find(|it| it.id == name || it.aliases.iter().any(|alias| alias == name))
+}
+
+impl CatalogueEntry {
+    /// The names of its variables that end in `suffix`, the preferred one first.
+    pub fn variables(&self, suffix: &str) -> impl Iterator<Item = String> {
+        self.env.iter().map(move |prefix| format!("{prefix}_{suffix}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_and_variables_belong_to_one_vendor() {
+        let mut names = HashSet::new();
+        let mut variables = HashSet::new();
+        for vendor in vendors() {
+            for name in std::iter::once(&vendor.id).chain(&vendor.aliases) {
+                assert!(names.insert(name), "{name} appears twice");
+            }
+            for prefix in &vendor.env {
+                assert!(variables.insert(prefix), "{prefix} appears twice");
+            }
+        }
+    }
+
+    #[test]
+    fn every_entry_is_usable() {
+        for vendor in vendors() {
+            let elsewhere = [OPENAI_COMPATIBLE, SIM].contains(&vendor.id.as_str());
+            assert_eq!(vendor.base_url.is_none(), elsewhere, "{}", vendor.id);
+            assert_eq!(vendor.env.is_empty(), elsewhere, "{}", vendor.id);
+            if let Some(base_url) = &vendor.base_url {
+                assert!(base_url.parse::<http::Uri>().is_ok_and(|it| it.host().is_some()), "{base_url}");
+                assert!(!base_url.ends_with('/'), "{base_url}");
+                assert_eq!(base_url.starts_with("http://localhost:"), !vendor.key_required, "{base_url}");
+            }
+            if let Some(probe) = &vendor.probe {
+                assert!(probe.starts_with('/'), "{probe}");
+            }
+            assert!(vendor.prefixes.iter().all(|it| !it.is_empty()), "{}", vendor.id);
+        }
+    }
+
+    #[test]
+    fn other_spellings_find_their_vendor() {
+        for (name, id) in [("kimi", "moonshot"), ("doubao", "ark"), ("qianwen", "qwen"), ("yi", "yi")] {
+            assert_eq!(vendor(name).map(|it| it.id.as_str()), Some(id), "{name}");
+        }
+        assert_eq!(vendor("nobody"), None);
+    }
+
+    #[test]
+    fn variables_come_in_order_of_preference() {
+        let names: Vec<_> = vendor("qwen").unwrap().variables("API_KEY").collect();
+        assert_eq!(names, ["DASHSCOPE_API_KEY", "QWEN_API_KEY", "QIANWEN_API_KEY"]);
+    }
+}

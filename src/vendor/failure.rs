@@ -1,0 +1,315 @@
+//! Reads a vendor's failure: whose fault, whether another target may help, when to come back, and what to tell the client.
+//! Takes the six error shapes seen in the wild: nested object, nested string, flat object, numeric code, array-wrapped,
+//! and an error inside a 200 (`error`, MiniMax `base_resp`).
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Origin, Retry};
+use crate::names::UpstreamId;
+
+/// A vendor's wait beyond this is not believed: one hostile hint must not bench a key for ever.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// What the vendor answered.
+pub struct Failure<'a> {
+    pub upstream: &'a UpstreamId,
+    pub status: StatusCode,
+    pub headers: &'a HeaderMap,
+    pub body: &'a Bytes,
+}
+
+/// The fields that vendors' error objects share.
+#[derive(Debug, Default, PartialEq)]
+struct Said {
+    message: Option<String>,
+    error_type: Option<String>,
+    code: Option<String>,
+    param: Option<String>,
+    /// The body is already the OpenAI object, so that it can be passed on as it is.
+    openai_shaped: bool,
+}
+
+impl Failure<'_> {
+    /// The failure as the call's error. The vendor's own words stay; keys and addresses are masked by the caller.
+    pub fn read(&self) -> Error {
+        let said = self.said();
+        let kind = self.kind(&said);
+        let status = self.client_status(kind);
+        let fallback = || match kind {
+            Kind::KeyRefused => "The upstream refused the gateway's key.".to_owned(),
+            _ => format!("The upstream answered {} without a message.", self.status.as_u16()),
+        };
+        let message = match kind {
+            // A vendor's words about a key are for the operator; the client's key was right.
+            Kind::KeyRefused => {
+                format!("The upstream `{}` refused the gateway's key or account.", self.upstream)
+            }
+            _ => said.message.clone().unwrap_or_else(fallback),
+        };
+        let mut error = Error::new(kind, Origin::Upstream(self.upstream.clone()), message).status(status);
+        error.retry_after = retry_after(self.headers, SystemTime::now());
+        if kind != Kind::KeyRefused {
+            if let Some(error_type) = said.error_type {
+                error.error_type = error_type;
+            }
+            if said.code.is_some() {
+                error.code = said.code;
+            }
+            error.param = said.param;
+            error.body = said.openai_shaped.then(|| self.body.clone());
+        }
+        if kind == Kind::BadRequest {
+            error.retry = Retry::Never;
+        }
+        error
+    }
+
+    fn kind(&self, said: &Said) -> Kind {
+        let code = said.code.as_deref().unwrap_or_default();
+        match self.status.as_u16() {
+            401..=403 => Kind::KeyRefused,
+            429 if matches!(code, "insufficient_quota" | "billing_hard_limit_reached") => Kind::KeyRefused,
+            429 => Kind::RateLimited,
+            404 => Kind::ModelMissing,
+            400 if matches!(code, "model_not_found" | "20012") => Kind::ModelMissing,
+            // 408 and 425 ask for another try; 498 is Groq's "no capacity".
+            408 | 425 | 498 => Kind::VendorFailed,
+            400..=499 => Kind::BadRequest,
+            _ => Kind::VendorFailed,
+        }
+    }
+
+    /// The status the client sees: the vendor's, unless it would blame the client for the gateway's key,
+    /// or is no failure at all (an error inside a 200, a redirect).
+    fn client_status(&self, kind: Kind) -> StatusCode {
+        match kind {
+            Kind::KeyRefused => StatusCode::BAD_GATEWAY,
+            _ if self.status.is_client_error() || self.status.is_server_error() => self.status,
+            _ => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    fn said(&self) -> Said {
+        let Ok(json) = serde_json::from_slice::<Value>(self.body) else { return Said::default() };
+        let whole = match &json {
+            Value::Array(items) => items.first().unwrap_or(&Value::Null),
+            other => other,
+        };
+        let nested = whole.get("error").or_else(|| whole.get("base_resp"));
+        // A failed Responses event carries its error one level down.
+        let nested = nested.filter(|it| !it.is_null()).or_else(|| whole.pointer("/response/error"));
+        match nested {
+            Some(Value::String(text)) => {
+                Said { message: Some(text.clone()), code: word(whole, &["code"]), ..Said::default() }
+            }
+            Some(object) => Said {
+                openai_shaped: whole
+                    .get("error")
+                    .is_some_and(|it| it.get("message").is_some_and(Value::is_string))
+                    && json.is_object(),
+                ..fields(object)
+            },
+            None => fields(whole),
+        }
+    }
+}
+
+fn fields(object: &Value) -> Said {
+    Said {
+        message: word(object, &["message", "msg", "status_msg", "detail"]),
+        error_type: word(object, &["type", "status"]),
+        code: word(object, &["code", "status_code"]),
+        param: word(object, &["param"]),
+        openai_shaped: false,
+    }
+}
+
+/// The first of the named fields that holds text or a number.
+fn word(object: &Value, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| match object.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
+}
+
+/// Whether a 200's JSON body is a failure in disguise: an `error` that says something, or MiniMax's status.
+pub fn is_error_in_success(body: &[u8]) -> bool {
+    let suspicious = memchr::memmem::find(body, b"\"error\"").is_some()
+        || memchr::memmem::find(body, b"\"base_resp\"").is_some();
+    if !suspicious {
+        return false;
+    }
+    let Ok(json) = serde_json::from_slice::<Value>(body) else { return false };
+    let error = json.get("error").is_some_and(|it| match it {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        _ => true,
+    });
+    // A Responses object has an `error` field of its own, which is the client's to read.
+    let answered =
+        ["choices", "output", "data"].iter().any(|name| json.get(name).is_some_and(|it| !it.is_null()));
+    let status = json.pointer("/base_resp/status_code").and_then(Value::as_i64).unwrap_or(0);
+    (error && !answered) || status != 0
+}
+
+/// When the vendor wants to be asked again: `retry-after-ms`, then `retry-after` in seconds or as an HTTP date
+/// (RFC 9110, section 10.2.3). Garbage, negative and past values are no wait.
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let seconds =
+        |value: f64| (value.is_finite() && value >= 0.0).then(|| value.min(RETRY_AFTER_MAX.as_secs_f64()));
+    if let Some(ms) =
+        text("retry-after-ms").and_then(|it| it.parse::<f64>().ok()).and_then(|it| seconds(it / 1000.0))
+    {
+        return Some(Duration::from_secs_f64(ms));
+    }
+    let wait = text(header::RETRY_AFTER.as_str())?;
+    match wait.parse::<f64>() {
+        Ok(value) => seconds(value).map(Duration::from_secs_f64),
+        Err(_) => {
+            let date = httpdate::parse_http_date(wait).ok()?;
+            date.duration_since(now).ok().map(|it| it.min(RETRY_AFTER_MAX))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(status: u16, body: &str) -> Error {
+        let upstream = UpstreamId::from("acme");
+        Failure {
+            upstream: &upstream,
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: &HeaderMap::new(),
+            body: &Bytes::copy_from_slice(body.as_bytes()),
+        }
+        .read()
+    }
+
+    fn check(status: u16, body: &str, kind: Kind, client_status: u16, message: &str, code: Option<&str>) {
+        let error = read(status, body);
+        assert_eq!(error.kind, kind, "{body}");
+        assert_eq!(error.status.as_u16(), client_status, "{body}");
+        assert_eq!(error.message, message, "{body}");
+        assert_eq!(error.code.as_deref(), code, "{body}");
+    }
+
+    #[test]
+    fn all_error_shapes_are_read() {
+        let openai =
+            r#"{"error":{"message":"bad n","type":"invalid_request_error","param":"n","code":"too_big"}}"#;
+        check(400, openai, Kind::BadRequest, 400, "bad n", Some("too_big"));
+        assert_eq!(read(400, openai).body.as_deref(), Some(openai.as_bytes()));
+        check(500, r#"{"error":"boom"}"#, Kind::VendorFailed, 500, "boom", Some("upstream_failed"));
+        check(
+            503,
+            r#"{"code":50505,"message":"busy","data":null}"#,
+            Kind::VendorFailed,
+            503,
+            "busy",
+            Some("50505"),
+        );
+        check(
+            429,
+            r#"[{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED"}}]"#,
+            Kind::RateLimited,
+            429,
+            "slow down",
+            Some("429"),
+        );
+        check(
+            200,
+            r#"{"base_resp":{"status_code":1002,"status_msg":"limit"}}"#,
+            Kind::VendorFailed,
+            502,
+            "limit",
+            Some("1002"),
+        );
+        check(
+            422,
+            r#"{"detail":[{"loc":["body"]}]}"#,
+            Kind::BadRequest,
+            422,
+            "The upstream answered 422 without a message.",
+            None,
+        );
+        check(
+            502,
+            "<html>",
+            Kind::VendorFailed,
+            502,
+            "The upstream answered 502 without a message.",
+            Some("upstream_failed"),
+        );
+    }
+
+    #[test]
+    fn a_refused_key_is_never_the_clients_fault() {
+        for status in [401, 402, 403] {
+            let error = read(
+                status,
+                r#"{"error":{"message":"Incorrect API key provided: sk-abc","code":"invalid_api_key"}}"#,
+            );
+            assert_eq!((error.kind, error.status.as_u16()), (Kind::KeyRefused, 502));
+            assert_eq!(error.code.as_deref(), Some("upstream_auth"));
+            assert!(!error.message.contains("sk-abc") && error.body.is_none());
+        }
+        assert_eq!(
+            read(429, r#"{"error":{"code":"insufficient_quota","message":"pay"}}"#).kind,
+            Kind::KeyRefused
+        );
+    }
+
+    #[test]
+    fn only_the_clients_own_mistakes_end_the_search() {
+        for status in [400, 405, 409, 413, 415, 422, 451] {
+            assert_eq!(read(status, "").retry, Retry::Never, "{status}");
+        }
+        for status in [401, 402, 403, 404, 408, 425, 429, 498, 500, 502, 503, 504, 529, 302] {
+            assert_eq!(read(status, "").retry, Retry::NextTarget, "{status}");
+        }
+    }
+
+    #[test]
+    fn an_error_inside_a_200_is_found_and_content_is_not_taken_for_one() {
+        for (body, is) in [
+            (r#"{"error":{"message":"no"}}"#, true),
+            (r#"{"error":"no"}"#, true),
+            (r#"{"base_resp":{"status_code":1004}}"#, true),
+            (r#"{"base_resp":{"status_code":0},"choices":[]}"#, false),
+            (r#"{"error":null,"choices":[]}"#, false),
+            (r#"{"choices":[{"message":{"content":"\"error\": 1"}}]}"#, false),
+            (r#"{"object":"response","error":{"code":"x"},"output":[]}"#, false),
+        ] {
+            assert_eq!(is_error_in_success(body.as_bytes()), is, "{body}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_in_every_form_and_garbage_is_ignored() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        for (name, value, expected) in [
+            ("retry-after", "2", Some(2_000)),
+            ("retry-after", "0.5", Some(500)),
+            ("retry-after-ms", "250", Some(250)),
+            ("retry-after", "Sun, 09 Sep 2001 01:46:50 GMT", Some(10_000)),
+            ("retry-after", "Sun, 09 Sep 2001 01:46:30 GMT", None),
+            ("retry-after", "-3", None),
+            ("retry-after", "soon", None),
+            ("retry-after", "NaN", None),
+            ("retry-after", "1e300", Some(86_400_000)),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_millis), "{value}");
+        }
+    }
+}

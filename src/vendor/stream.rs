@@ -1,0 +1,352 @@
+//! Reads what one event of a stream means to the gateway: content, the end, usage, an error.
+//! Two readings: a full one while failover is open, and a skim that parses only what a byte search points at.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::api::usage::{Usage, UsageBody};
+
+/// Whose events these are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamShape {
+    /// Chat completions and legacy completions: chunks with `choices`, the end is `[DONE]`.
+    Chunks,
+    /// Responses: typed events, the end is `response.completed`, `.incomplete` or `.failed`.
+    Responses,
+    /// Anything else: every event is content, the end is the upstream's end.
+    Opaque,
+}
+
+/// What one event says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventFacts {
+    /// A content, reasoning, refusal or tool-call delta, or a finish reason.
+    pub content: bool,
+    /// The vendor said that the answer is complete.
+    pub finished: bool,
+    /// The event is exactly `[DONE]`.
+    pub done: bool,
+    pub usage: Option<Usage>,
+    /// Usage and nothing else (`"choices":[]`).
+    pub usage_only: bool,
+    /// The event is an error object.
+    pub error: bool,
+}
+
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
+static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"finish_reason\""));
+static TYPE_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"response.completed\""));
+
+impl StreamShape {
+    /// Reads an event in full.
+    pub fn read(self, data: &[u8]) -> EventFacts {
+        match self {
+            _ if data == b"[DONE]" => EventFacts { done: true, finished: true, ..EventFacts::default() },
+            StreamShape::Chunks => read_chunk(data),
+            StreamShape::Responses => read_response_event(data),
+            StreamShape::Opaque => EventFacts { content: true, ..EventFacts::default() },
+        }
+    }
+
+    /// The same, for an event after the first content: parsed only when a byte search says that it may hold
+    /// more than content. The quotes keep text inside strings out, for there they stand escaped.
+    pub fn skim(self, data: &[u8]) -> EventFacts {
+        let worth_reading = match self {
+            StreamShape::Opaque => false,
+            StreamShape::Chunks => {
+                data == b"[DONE]" || holds(&FINISH, data) || holds(&USAGE, data) || holds(&ERROR, data)
+            }
+            StreamShape::Responses => {
+                TYPE_END.find(data).is_some() || holds(&USAGE, data) || holds(&ERROR, data)
+            }
+        };
+        match worth_reading {
+            true => self.read(data),
+            false => EventFacts { content: true, ..EventFacts::default() },
+        }
+    }
+
+    /// Whether an end without the vendor's word that it is complete means that the answer was cut.
+    pub fn must_finish(self) -> bool {
+        self != StreamShape::Opaque
+    }
+}
+
+/// Whether the quoted name stands in `data` with a value other than null.
+fn holds(name: &Finder<'_>, data: &[u8]) -> bool {
+    name.find_iter(data).any(|at| {
+        let behind = &data[at + name.needle().len()..];
+        let mut value = behind.iter().filter(|it| !it.is_ascii_whitespace());
+        value.next() == Some(&b':') && value.next() != Some(&b'n')
+    })
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+    #[serde(default)]
+    choices: Option<Vec<Choice>>,
+    #[serde(default, deserialize_with = "lenient_usage")]
+    usage: Option<Usage>,
+    #[serde(default)]
+    x_groq: Option<GroqPart>,
+}
+
+/// Groq puts the usage of a stream here.
+#[derive(Deserialize)]
+struct GroqPart {
+    #[serde(default, deserialize_with = "lenient_usage")]
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Choice {
+    delta: Option<Delta>,
+    message: Option<Delta>,
+    text: Filled,
+    finish_reason: Filled,
+    #[serde(deserialize_with = "lenient_usage")]
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Delta {
+    content: Filled,
+    reasoning_content: Filled,
+    reasoning: Filled,
+    reasoning_details: Filled,
+    refusal: Filled,
+    tool_calls: Filled,
+    function_call: Filled,
+    audio: Filled,
+}
+
+impl Delta {
+    fn is_content(&self) -> bool {
+        [
+            &self.content,
+            &self.reasoning_content,
+            &self.reasoning,
+            &self.reasoning_details,
+            &self.refusal,
+            &self.tool_calls,
+            &self.function_call,
+            &self.audio,
+        ]
+        .iter()
+        .any(|it| it.0)
+    }
+}
+
+fn read_chunk(data: &[u8]) -> EventFacts {
+    let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else {
+        // Not a chunk we know, so perhaps content: passing it on is right, holding it back is not.
+        return EventFacts { content: true, ..EventFacts::default() };
+    };
+    let choices = chunk.choices.unwrap_or_default();
+    let finished = choices.iter().any(|it| it.finish_reason.0);
+    let deltas = || choices.iter().flat_map(|it| it.delta.iter().chain(&it.message));
+    let content = finished || choices.iter().any(|it| it.text.0) || deltas().any(Delta::is_content);
+    let usage = chunk
+        .usage
+        .or_else(|| choices.iter().find_map(|it| it.usage))
+        .or_else(|| chunk.x_groq.and_then(|it| it.usage));
+    EventFacts {
+        content,
+        finished,
+        done: false,
+        usage_only: choices.is_empty() && chunk.usage.is_some(),
+        usage,
+        error: !content && chunk.error.is_some_and(|it| is_error_value(it.get())),
+    }
+}
+
+/// `"error": null`, `{}` and `""` are no errors.
+fn is_error_value(json: &str) -> bool {
+    !matches!(json, "null" | "{}" | "\"\"" | "false")
+}
+
+#[derive(Deserialize)]
+struct ResponseEvent<'a> {
+    #[serde(borrow, default)]
+    r#type: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default)]
+    response: Option<ResponsePart>,
+}
+
+#[derive(Deserialize)]
+struct ResponsePart {
+    #[serde(default, deserialize_with = "lenient_usage")]
+    usage: Option<Usage>,
+}
+
+fn read_response_event(data: &[u8]) -> EventFacts {
+    let Ok(event) = serde_json::from_slice::<ResponseEvent>(data) else {
+        return EventFacts { content: true, ..EventFacts::default() };
+    };
+    let kind = event.r#type.as_deref().unwrap_or_default();
+    let finished = matches!(kind, "response.completed" | "response.incomplete");
+    let preamble = matches!(kind, "response.created" | "response.in_progress" | "response.queued");
+    let error = matches!(kind, "error" | "response.failed");
+    EventFacts {
+        content: !preamble && !error,
+        finished,
+        done: false,
+        usage: event.response.and_then(|it| it.usage),
+        usage_only: false,
+        error,
+    }
+}
+
+/// Usage in a shape we do not know is no usage; it must not hide the rest of the event.
+fn lenient_usage<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Usage>, D::Error> {
+    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    Ok(raw
+        .and_then(|it| serde_json::from_str::<Option<UsageBody>>(it.get()).ok().flatten())
+        .map(|it| it.usage()))
+}
+
+/// Whether a value says anything: a string, list or object that is not empty, or any other value but null.
+#[derive(Default)]
+struct Filled(bool);
+
+impl<'de> Deserialize<'de> for Filled {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FilledVisitor;
+        impl<'de> Visitor<'de> for FilledVisitor {
+            type Value = Filled;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any value")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Filled, E> {
+                Ok(Filled(!text.is_empty()))
+            }
+            fn visit_unit<E>(self) -> Result<Filled, E> {
+                Ok(Filled(false))
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Filled, E> {
+                Ok(Filled(value))
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Filled, E> {
+                Ok(Filled(true))
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Filled, E> {
+                Ok(Filled(true))
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Filled, E> {
+                Ok(Filled(true))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Filled, A::Error> {
+                let mut filled = false;
+                while items.next_element::<IgnoredAny>()?.is_some() {
+                    filled = true;
+                }
+                Ok(Filled(filled))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Filled, A::Error> {
+                let mut filled = false;
+                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                    filled = true;
+                }
+                Ok(Filled(filled))
+            }
+        }
+        deserializer.deserialize_any(FilledVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(shape: StreamShape, data: &str, words: &str) {
+        let facts = shape.read(data.as_bytes());
+        let mut said = Vec::new();
+        for (word, is) in [
+            ("content", facts.content),
+            ("finished", facts.finished),
+            ("done", facts.done),
+            ("usage", facts.usage.is_some()),
+            ("only", facts.usage_only),
+            ("error", facts.error),
+        ] {
+            if is {
+                said.push(word);
+            }
+        }
+        assert_eq!(said.join(" "), words, "{data}");
+        if facts.content || facts.done {
+            let skimmed = shape.skim(data.as_bytes());
+            assert_eq!(
+                (skimmed.finished, skimmed.done, skimmed.usage, skimmed.error),
+                (facts.finished, facts.done, facts.usage, facts.error),
+                "skim of {data}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_chunk_is_content_only_when_it_says_something() {
+        let chunks = StreamShape::Chunks;
+        check(chunks, "[DONE]", "finished done");
+        check(
+            chunks,
+            r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+            "",
+        );
+        check(chunks, r#"{"choices":[{"delta":{"role":"assistant","content":null}}],"usage":null}"#, "");
+        check(chunks, r#"{"choices":[],"prompt_filter_results":[]}"#, "");
+        check(chunks, r#"{"choices":[{"delta":{"content":"hi"}}]}"#, "content");
+        check(
+            chunks,
+            r#"{"choices":[{"delta":{"content":"[DONE] \"usage\": {} \"error\":1"}}],"usage":null}"#,
+            "content",
+        );
+        check(chunks, r#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#, "content");
+        check(chunks, r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#, "content");
+        check(chunks, r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, "content finished");
+        check(chunks, r#"{"choices":[{"text":"old"}]}"#, "content");
+        check(chunks, r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#, "usage only");
+        check(
+            chunks,
+            r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1}}"#,
+            "content finished usage",
+        );
+        check(
+            chunks,
+            r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"x_groq":{"usage":{"prompt_tokens":1}}}"#,
+            "content finished usage",
+        );
+        check(chunks, r#"{"error":{"message":"no"}}"#, "error");
+        check(chunks, r#"{"error":null,"choices":[{"delta":{"content":"a"}}]}"#, "content");
+        check(chunks, "not json", "content");
+    }
+
+    #[test]
+    fn responses_events_are_read_by_their_type() {
+        let responses = StreamShape::Responses;
+        check(responses, r#"{"type":"response.created","response":{"usage":null}}"#, "");
+        check(responses, r#"{"type":"response.output_text.delta","delta":"a"}"#, "content");
+        check(
+            responses,
+            r#"{"type":"response.completed","response":{"error":null,"usage":{"input_tokens":3,"output_tokens":4}}}"#,
+            "content finished usage",
+        );
+        check(
+            responses,
+            r#"{"type":"response.failed","response":{"error":{"code":"server_error"}}}"#,
+            "error",
+        );
+        check(responses, r#"{"type":"error","message":"no"}"#, "error");
+    }
+}
