@@ -1,0 +1,177 @@
+//! The vendor behind every contestant: answers chat calls with one fixed completion or a paced stream, on one thread,
+//! with as little work as possible. Runs as a child process, so that its cost is nobody's.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memchr::memmem;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::MissedTickBehavior;
+
+use crate::child;
+use crate::wire::{Intake, Side, Summary};
+
+const READ_BYTES: usize = 64 * 1024;
+
+/// Headers that vendors send: some to be kept, some to be dropped by a careful gateway.
+const HEADERS: &str = "date: Thu, 01 Jan 2026 00:00:00 GMT\r\nserver: vendor\r\nx-request-id: req_0123456789abcdef\r\n\
+                       openai-processing-ms: 12\r\nx-ratelimit-remaining-requests: 9999\r\n";
+
+/// Events that frame the content of a stream: role, finish reason and `[DONE]`. The usage event comes only when asked for.
+pub const FRAMING_EVENTS: usize = 3;
+
+/// Serves until the parent is gone.
+pub fn serve() -> io::Result<()> {
+    child::runtime()?.block_on(async {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        child::announce(listener.local_addr()?)?;
+        let answers = Arc::new(Answers::new());
+        loop {
+            let (socket, _) = listener.accept().await?;
+            socket.set_nodelay(true)?;
+            // a connection ends with its peer; there is nobody to tell
+            tokio::spawn(converse(socket, Arc::clone(&answers)));
+        }
+    })
+}
+
+async fn converse(mut socket: TcpStream, answers: Arc<Answers>) -> io::Result<()> {
+    let mut intake = Intake::new(Side::Request);
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        intake.begin();
+        loop {
+            let read = socket.read(&mut buffer).await?;
+            if read == 0 {
+                return Ok(());
+            }
+            if intake.push(&buffer[..read])? {
+                break;
+            }
+        }
+        match Order::read(intake.summary()) {
+            Order::Models => socket.write_all(&answers.models).await?,
+            Order::Whole => socket.write_all(&answers.whole).await?,
+            Order::Stream { events, between, usage } => {
+                answers.stream(&mut socket, events, between, usage).await?;
+            }
+        }
+    }
+}
+
+/// What a request asks for.
+enum Order {
+    Models,
+    Whole,
+    Stream { events: usize, between: Duration, usage: bool },
+}
+
+impl Order {
+    fn read(request: &Summary) -> Self {
+        let text = request.opening.as_slice();
+        if !request.is_post {
+            return Self::Models;
+        }
+        if memmem::find(text, br#""stream":true"#).is_none() {
+            return Self::Whole;
+        }
+        Self::Stream {
+            events: number_after(text, br#""bench_events":"#),
+            between: Duration::from_micros(number_after(text, br#""bench_between_us":"#) as u64),
+            usage: memmem::find(text, br#""include_usage":true"#).is_some(),
+        }
+    }
+}
+
+fn number_after(text: &[u8], name: &[u8]) -> usize {
+    let start = memmem::find(text, name).map_or(text.len(), |at| at + name.len());
+    let digits = text[start..].iter().take_while(|it| it.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
+}
+
+/// Every answer, ready to be written.
+struct Answers {
+    models: Vec<u8>,
+    whole: Vec<u8>,
+    stream_head: Vec<u8>,
+    role: Vec<u8>,
+    content: Vec<u8>,
+    finish: Vec<u8>,
+    usage: Vec<u8>,
+    done: Vec<u8>,
+}
+
+impl Answers {
+    fn new() -> Self {
+        let usage = r#""usage":{"prompt_tokens":250,"completion_tokens":180,"total_tokens":430}"#;
+        let text = "All happy benchmarks are alike. ".repeat(20);
+        let whole = format!(
+            r#"{{"id":"chatcmpl-bench","object":"chat.completion","created":1767225600,"model":"gpt-bench","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],{usage},"service_tier":"default","system_fingerprint":"fp_bench"}}"#
+        );
+        let none = r#""usage":null"#;
+        let mut done = chunk("data: [DONE]\n\n");
+        done.extend_from_slice(b"0\r\n\r\n");
+        Self {
+            models: json(
+                r#"{"object":"list","data":[{"id":"gpt-bench","object":"model","owned_by":"bench"}]}"#,
+            ),
+            whole: json(&whole),
+            stream_head: format!(
+                "HTTP/1.1 200 OK\r\n{HEADERS}content-type: text/event-stream; charset=utf-8\r\n\
+                 transfer-encoding: chunked\r\n\r\n"
+            )
+            .into_bytes(),
+            role: event(&choice(r#"{"role":"assistant","content":""}"#, "null"), none),
+            content: event(&choice(r#"{"content":" token"}"#, "null"), none),
+            finish: event(&choice("{}", r#""stop""#), none),
+            usage: event("", usage),
+            done,
+        }
+    }
+
+    /// One write per event and a pause after it, so that each event reaches the gateway as a read of its own.
+    async fn stream(
+        &self,
+        socket: &mut TcpStream,
+        events: usize,
+        between: Duration,
+        usage: bool,
+    ) -> io::Result<()> {
+        let mut tick = tokio::time::interval(between.max(Duration::from_millis(1)));
+        // a late event must not make the next one early: two in one read would cost the gateway less
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        socket.write_all(&self.stream_head).await?;
+        let content = std::iter::repeat_n(&self.content, events);
+        let ending = [Some(&self.finish), usage.then_some(&self.usage), Some(&self.done)];
+        for event in std::iter::once(&self.role).chain(content).chain(ending.into_iter().flatten()) {
+            tick.tick().await;
+            socket.write_all(event).await?;
+        }
+        Ok(())
+    }
+}
+
+fn json(body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 200 OK\r\n{HEADERS}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+fn choice(delta: &str, finish_reason: &str) -> String {
+    format!(r#"{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish_reason}}}"#)
+}
+
+fn event(choices: &str, usage: &str) -> Vec<u8> {
+    chunk(&format!(
+        "data: {{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\
+         \"model\":\"gpt-bench\",\"choices\":[{choices}],{usage}}}\n\n"
+    ))
+}
+
+fn chunk(text: &str) -> Vec<u8> {
+    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
+}
