@@ -43,8 +43,14 @@ class Gateway:
                 stderr=stderr,
                 text=True,
             )
+        self._told_to_stop = False
         self.log: list[dict] = []
-        listening = self._read_until_listening()
+        try:
+            listening = self._read_until_listening()
+        except BaseException:  # a test that is stopped here leaves no process behind either
+            self._process.kill()
+            self._process.wait()
+            raise
         self.calls, self.admin = listening["calls"], listening["admin"]
         self.base_url = f"http://{self.calls}/v1"
         # Keeps the pipe empty: a full one would block the gateway.
@@ -63,9 +69,15 @@ class Gateway:
         for line in self._process.stdout:
             self.log.append(json.loads(line))
 
+    def terminate(self) -> None:
+        """Tells it to stop, once: a second signal would make it leave at once."""
+        if not self._told_to_stop:
+            self._process.send_signal(signal.SIGTERM)
+        self._told_to_stop = True
+
     def stop(self) -> None:
         """Ends it as an orchestrator would, and checks that it ended well and kept its secrets."""
-        self._process.send_signal(signal.SIGTERM)
+        self.terminate()
         try:
             code = self._process.wait(STOP_SECONDS_MAX)
         except subprocess.TimeoutExpired:

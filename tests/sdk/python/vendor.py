@@ -5,6 +5,7 @@ A call without a line, and a line without a call, fail the test (`Vendor.close`)
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,7 +34,7 @@ class Answer:
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
-    pieces: list[bytes] | None = None  # a chunked body instead of `body`
+    pieces: list[bytes | threading.Event] | None = None  # a chunked body instead of `body`; an event is waited for
     then: str = "end"  # after the pieces: "end", "cut" the connection, or "hold" it until the caller leaves
     silent: bool = False  # no answer at all: hold until the caller leaves
 
@@ -67,7 +68,7 @@ def event(data: dict) -> bytes:
     return b"data: " + json.dumps(data).encode() + b"\n\n"
 
 
-def stream(*pieces: bytes, then: str = "end") -> Answer:
+def stream(*pieces: bytes | threading.Event, then: str = "end") -> Answer:
     return Answer(headers={"content-type": "text/event-stream"}, pieces=list(pieces), then=then)
 
 
@@ -77,18 +78,24 @@ USAGE = chunk(usage={"prompt_tokens": 5, "completion_tokens": 2, "total_tokens":
 DONE = b"data: [DONE]\n\n"
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class Vendor:
     """Listens on a port of the system's choice. Listing models is not part of the script: the gateway may at any time."""
 
     def __init__(self):
         self.received: list[Received] = []
+        self.asked = threading.Event()
         self.caller_left = threading.Event()
         self._script: list[Answer] = []
         self._surprises: list[str] = []
+        self._connections: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
         self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
     def will(self, *answers: Answer) -> None:
@@ -103,14 +110,21 @@ class Vendor:
             if request.method == "GET" and request.path == "/v1/models":
                 return answer({"object": "list", "data": []})
             self.received.append(request)
+            self.asked.set()
             if self._script:
                 return self._script.pop(0)
             self._surprises.append(f"{request.method} {request.path}")
             return failure(500, "the script has no line for this call")
 
     def close(self) -> None:
+        """Goes away, as a killed process would: no port, and no connection that was kept open."""
         self._server.shutdown()
         self._server.server_close()
+        for connection in self._connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:  # the other side was faster
+                pass
         assert not self._surprises, f"calls without a line in the script: {self._surprises}"
         assert not self._script, f"{len(self._script)} lines of the script were never asked for"
 
@@ -120,6 +134,10 @@ def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         server_version, sys_version = "vendor-private", ""
         disable_nagle_algorithm = True
+
+        def setup(self):
+            super().setup()
+            vendor._connections.append(self.connection)
 
         def log_message(self, *_):
             pass
@@ -158,7 +176,10 @@ def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
             self.send_header("transfer-encoding", "chunked")
             self.end_headers()
             for piece in line.pieces:
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                if isinstance(piece, threading.Event):
+                    piece.wait()
+                else:
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             if line.then == "end":
                 self.wfile.write(b"0\r\n\r\n")
             elif line.then == "cut":
@@ -170,7 +191,7 @@ def _handler(vendor: Vendor) -> type[BaseHTTPRequestHandler]:
             """Waits for the caller to leave: nothing more is due from it, so a read ends only then."""
             try:
                 self.rfile.read(1)
-            except ConnectionResetError:
+            except OSError:
                 pass
             self._leave()
 
