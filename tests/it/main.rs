@@ -1,0 +1,8 @@
+//! The gateway as its users meet it: the real binary, real sockets, scripted vendors. One binary, for one link.
+//! Tests never sleep: they wait for an event, and a bound that only a failing test reaches.
+
+// A helper that unwraps fails its test, which is all it should do.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod failover;
+mod support;
