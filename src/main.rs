@@ -15,9 +15,6 @@ use tollgate::sim::{self, SimOptions};
 use tollgate::summary;
 use tollgate::telemetry::{Metrics, log};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// An OpenAI-compatible gateway in front of every LLM vendor.
 #[derive(Parser)]
 #[command(version)]

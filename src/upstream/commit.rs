@@ -15,6 +15,8 @@ use crate::error::{Error, Kind, Origin};
 use crate::upstream::Upstream;
 use crate::upstream::client::LanePlace;
 use crate::upstream::finish::FinishGuard;
+use crate::upstream::opaque::Opaque;
+use crate::upstream::patience::Patience;
 use crate::upstream::relay::Relay;
 use crate::vendor::failure::{Failure, is_error_in_success};
 
@@ -24,8 +26,8 @@ pub enum AnswerBody {
     Whole(Bytes),
     /// Events, from the first on.
     Events(Box<Relay>),
-    /// What has come, and what still comes, unread.
-    Opaque { begun: Bytes, rest: Incoming, place: Option<LanePlace> },
+    /// As it comes, unread.
+    Opaque(Box<Opaque>),
 }
 
 /// Reads a stream up to its first content, or until `first_content` passes.
@@ -51,7 +53,7 @@ pub struct Hold {
 /// Reads a JSON answer whole, so that one that breaks off can still come from elsewhere; a longer one than
 /// `hold.bytes_max` is shown as it comes.
 pub async fn whole_answer(
-    upstream: &Upstream,
+    upstream: &Arc<Upstream>,
     head: &http::response::Parts,
     mut body: Incoming,
     place: Option<LanePlace>,
@@ -74,7 +76,14 @@ pub async fn whole_answer(
             begun.push(data);
         }
         if begun.len() > hold.bytes_max && !is_html {
-            return Ok(AnswerBody::Opaque { begun: begun.finish(), rest: body, place });
+            let patience = Patience::new(hold.idle, hold.until);
+            return Ok(AnswerBody::Opaque(Box::new(Opaque::new(
+                upstream,
+                begun.finish(),
+                body,
+                patience,
+                place,
+            ))));
         }
     }
     let whole = begun.finish();

@@ -20,6 +20,8 @@ use crate::upstream::call::{self, Call, Encoded};
 use crate::upstream::client::{Answer, SendFault};
 use crate::upstream::commit::{self, AnswerBody, Hold, error};
 use crate::upstream::finish::FinishGuard;
+use crate::upstream::opaque::Opaque;
+use crate::upstream::patience::Patience;
 use crate::upstream::relay::{Relay, RelayOptions};
 
 /// A vendor's error body is read up to here, in bytes, and for this long.
@@ -205,9 +207,13 @@ impl AttemptOn<'_> {
         let timeouts = &self.upstream.spec.timeouts;
         let idle = Duration::from_millis(timeouts.idle_ms);
         let content_type = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let opaque = |body, place| {
+            let patience = Patience::new(idle, self.deadline);
+            AnswerBody::Opaque(Box::new(Opaque::new(self.upstream, Bytes::new(), body, patience, place)))
+        };
         if head.headers.contains_key(header::CONTENT_ENCODING) {
             // Not asked for, so unreadable here; the client may know what to do with it.
-            return Ok(AnswerBody::Opaque { begun: Bytes::new(), rest: body, place });
+            return Ok(opaque(body, place));
         }
         if content_type.starts_with(b"text/event-stream") {
             let options = RelayOptions {
@@ -225,7 +231,7 @@ impl AttemptOn<'_> {
             return Ok(AnswerBody::Events(relay));
         }
         if !self.call.answers_json {
-            return Ok(AnswerBody::Opaque { begun: Bytes::new(), rest: body, place });
+            return Ok(opaque(body, place));
         }
         let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
         let answer = commit::whole_answer(self.upstream, head, body, place, hold).await?;

@@ -5,4 +5,5 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod failover;
+mod readme;
 mod support;

@@ -17,7 +17,7 @@ def test_the_readme_has_examples():
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_of_the_readme_prints_an_answer(gateway, example):
-    at = example.replace("http://127.0.0.1:8080", gateway.calls)
+    at = example.replace("127.0.0.1:8080", gateway.calls)
     assert at != example
     done = subprocess.run([sys.executable, "-c", at], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
