@@ -4,5 +4,9 @@
 // A helper that unwraps fails its test, which is all it should do.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod circuit;
+mod exhausted;
 mod failover;
+mod keys;
+mod pool;
 mod support;
