@@ -7,6 +7,10 @@
 mod circuit;
 mod exhausted;
 mod failover;
+mod hang_up;
 mod keys;
 mod pool;
+mod stream_ends;
+mod streams;
 mod support;
+mod waiting;
