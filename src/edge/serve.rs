@@ -269,6 +269,8 @@ async fn search(serving: &Serving, prepared: &Prepared, end: &mut FinishGuard) -
         end.record.upstream = Some(delivery.upstream.spec.id.clone());
         end.record.model_sent = Some(ModelName::from(&*delivery.model));
         end.record.status = delivery.status.as_u16();
+        let ids = ["x-request-id", "request-id"];
+        end.record.vendor_request_id = ids.iter().find_map(|it| delivery.headers.get(*it)).cloned();
     }
     result
 }

@@ -4,6 +4,14 @@
 // A helper that unwraps fails its test, which is all it should do.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod circuit;
+mod exhausted;
 mod failover;
+mod hang_up;
+mod keys;
+mod pool;
 mod readme;
+mod stream_ends;
+mod streams;
 mod support;
+mod waiting;

@@ -124,7 +124,9 @@ impl Gateway {
         let of_family = samples.iter().filter(|(name, _)| {
             name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
         });
-        of_family.filter(|(name, _)| wanted.iter().all(|it| name.contains(it))).map(|(_, value)| value).sum()
+        of_family
+            .filter(|(name, _)| wanted.iter().all(|it| name.contains(it)))
+            .fold(0.0, |sum, (_, value)| sum + value)
     }
 
     pub fn config_path(&self) -> PathBuf {

@@ -328,6 +328,7 @@ impl Connection {
                     self.left().await;
                     Err(Over)
                 }
+                Step::Every { piece, pause, times } => self.beat(&piece, pause, times).await,
                 Step::Flood { piece, bytes } => self.flood(index, &piece, bytes).await,
             };
             if gone.is_err() {
@@ -336,6 +337,14 @@ impl Connection {
             }
         }
         if closes { Err(Over) } else { Ok(()) }
+    }
+
+    async fn beat(&mut self, piece: &Bytes, pause: Duration, times: usize) -> Result<(), Over> {
+        for _ in 0..times {
+            tokio::time::sleep(pause).await;
+            self.stream.write_all(piece).await.map_err(|_| Over)?;
+        }
+        Ok(())
     }
 
     /// Ready when the other side has closed or reset the connection.
