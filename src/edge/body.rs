@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -13,6 +14,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use crate::api::error_body::error_event;
 use crate::edge::connection::CallPlace;
 use crate::error::{Error, Kind, Origin};
+use crate::health::Verdict;
 use crate::telemetry::Ended;
 use crate::upstream::Upstream;
 use crate::upstream::commit::AnswerBody;
@@ -140,6 +142,7 @@ impl Flowing {
                 Poll::Ready(self.last_words(&error, Ended::Cut))
             }
             None => {
+                note_alive(relay.upstream());
                 end.close(Ended::Complete);
                 if let Source::Events(relay) = std::mem::replace(&mut self.source, Source::Over) {
                     relay.release();
@@ -164,6 +167,7 @@ impl Flowing {
                 self.source = Source::Over;
             }
             None => {
+                note_alive(opaque.upstream());
                 end.close(Ended::Complete);
                 self.source = Source::Over;
             }
@@ -174,7 +178,11 @@ impl Flowing {
     /// `None`: the wait is over, ask the new source.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Option<Step> {
         let Source::Waiting { late, beat } = &mut self.source else { return None };
-        match late.as_mut().poll(cx) {
+        let polled = late.as_mut().poll(cx).map(|(result, mut end)| {
+            end.record.status = StatusCode::OK.as_u16();
+            (result, end)
+        });
+        match polled {
             Poll::Ready((Ok(Delivery { body: AnswerBody::Events(relay), .. }), end)) => {
                 self.end = Some(end);
                 self.source = Source::Events(relay);
@@ -227,6 +235,11 @@ impl Flowing {
         }
         Some(Ok(Frame::data(event)))
     }
+}
+
+/// Only the whole of a streamed answer shows that an upstream is well: one that cuts every stream is not.
+fn note_alive(upstream: &Upstream) {
+    note_flip(upstream, upstream.health.note(Verdict::Alive, std::time::Instant::now()));
 }
 
 /// A failure after the answer had begun counts against its upstream all the same.

@@ -20,22 +20,17 @@ const LISTING_BYTES_MAX: usize = 8 << 20;
 /// Models of one upstream that are remembered.
 const LISTED_MAX: usize = 10_000;
 
-/// Time between two looks at a listing where checks are off, in milliseconds.
-const LISTING_MS: u64 = 600_000;
-
 /// Checks `upstream` for as long as it is polled. Returns at once for one that has nothing to ask.
-/// With checks off it only learns the listing, and says nothing about health.
 pub async fn watch(upstream: Arc<Upstream>) {
     prewarm(&upstream).await;
     let options = upstream.spec.probe.clone();
     let Some(path) = upstream.spec.probe_path.clone() else { return };
+    if options.interval_ms == 0 {
+        return;
+    }
     let (mut passed, mut failed) = (0_u32, 0_u32);
     loop {
         let alive = probe(&upstream, &path).await;
-        if options.interval_ms == 0 {
-            tokio::time::sleep(jittered(LISTING_MS)).await;
-            continue;
-        }
         upstream.metrics.probed(alive);
         (passed, failed) = if alive { (passed + 1, 0) } else { (0, failed + 1) };
         if alive && passed >= options.up_after && upstream.health.set_probe_failed(false) {

@@ -106,6 +106,14 @@ impl Relay {
         }
     }
 
+    /// Reads until the first events, whatever they say, and keeps them.
+    pub fn poll_begin(&mut self, cx: &mut Context<'_>, end: &mut FinishGuard) -> Poll<Result<(), Error>> {
+        if let Step::Events(events) = ready!(self.poll_step(cx, end))? {
+            self.held.push_back(events);
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// The next events for the client; `None` when the answer is complete. Not to be asked again after an error.
     pub fn poll_events(
         &mut self,
@@ -238,6 +246,9 @@ impl Relay {
         }
         let facts = self.options.shape.read(&data);
         self.note(&facts, end);
+        if facts.usage_only && self.options.remove_usage_chunk {
+            return None;
+        }
         Some([rest.as_ref(), b"\n\n"].concat().into())
     }
 
@@ -260,8 +271,8 @@ impl Relay {
             headers: &HeaderMap::new(),
             body,
         };
-        let mut error = failure.read();
-        error.message = self.upstream.masked(&error.message);
+        let mut error = self.upstream.discreet(failure.read());
+        // The body is an event, not the answer it would be passed on as.
         error.body = None;
         error
     }
