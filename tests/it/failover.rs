@@ -123,6 +123,12 @@ async fn a_json_answer_that_breaks_off_moves_on() {
 }
 
 #[tokio::test]
+async fn a_json_answer_that_falls_silent_moves_on() {
+    let reply = Reply::chunked(200, "application/json", ["{\"choices\":["]).then_stall();
+    check_chat(reply, "timeout", "timeouts: { idle_ms: 300 }\n").await;
+}
+
+#[tokio::test]
 async fn a_stream_that_breaks_off_before_its_first_content_moves_on_and_leaves_no_byte_behind() {
     let empty = event(r#"{"id":"FROM-A","choices":[],"prompt_filter_results":[]}"#);
     let comment = ": FROM-A is thinking\n\n".to_owned();

@@ -4,10 +4,13 @@
 // A helper that unwraps fails its test, which is all it should do.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bytes;
 mod circuit;
 mod exhausted;
 mod failover;
+mod forms;
 mod hang_up;
+mod headers;
 mod keys;
 mod pool;
 mod readme;
