@@ -14,6 +14,7 @@ use crate::upstream::client::Connections;
 use crate::upstream::dial::Dialer;
 use crate::upstream::spec::UpstreamSpec;
 
+pub mod attempt;
 pub mod call;
 pub mod client;
 pub mod commit;

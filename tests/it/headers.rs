@@ -20,40 +20,37 @@ async fn send(gateway: &Gateway, headers: &[(&str, &str)]) {
 fn names(vendor: &Vendor) -> Vec<String> {
     vendor.seen().last().unwrap().headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect()
 }
+const CLIENTS_OWN: &[(&str, &str)] = &[
+    ("authorization", "Bearer client-key"),
+    ("cookie", "session=planted"),
+    ("x-api-key", "planted"),
+    ("api-key", "planted"),
+    ("proxy-authorization", "Basic planted"),
+    ("forwarded", "for=planted"),
+    ("x-forwarded-for", "10.0.0.1"),
+    ("x-forwarded-host", "planted"),
+    ("x-real-ip", "10.0.0.1"),
+    ("via", "1.1 planted"),
+    ("origin", "https://planted.example"),
+    ("openai-organization", "planted"),
+    ("openai-project", "planted"),
+    ("x-amzn-oidc-data", "planted"),
+    ("x-stainless-lang", "planted"),
+    ("te", "trailers"),
+    ("accept-encoding", "gzip, br"),
+    ("content-type", "application/json"),
+    ("accept", "application/json"),
+    ("user-agent", "sdk/1"),
+    ("openai-beta", "assistants=v2"),
+    ("idempotency-key", "i-1"),
+    ("x-client-request-id", "c-1"),
+];
 
 #[tokio::test]
 async fn nothing_of_the_clients_own_reaches_a_vendor() {
     let a = Vendor::with([Reply::chat("ok")]).await;
     let gateway = Gateway::start(&keyed(&a, "clients: { shop: { key: client-key } }\n")).await;
-    send(
-        &gateway,
-        &[
-            ("authorization", "Bearer client-key"),
-            ("cookie", "session=planted"),
-            ("x-api-key", "planted"),
-            ("api-key", "planted"),
-            ("proxy-authorization", "Basic planted"),
-            ("forwarded", "for=planted"),
-            ("x-forwarded-for", "10.0.0.1"),
-            ("x-forwarded-host", "planted"),
-            ("x-real-ip", "10.0.0.1"),
-            ("via", "1.1 planted"),
-            ("origin", "https://planted.example"),
-            ("openai-organization", "planted"),
-            ("openai-project", "planted"),
-            ("x-amzn-oidc-data", "planted"),
-            ("x-stainless-lang", "planted"),
-            ("te", "trailers"),
-            ("accept-encoding", "gzip, br"),
-            ("content-type", "application/json"),
-            ("accept", "application/json"),
-            ("user-agent", "sdk/1"),
-            ("openai-beta", "assistants=v2"),
-            ("idempotency-key", "i-1"),
-            ("x-client-request-id", "c-1"),
-        ],
-    )
-    .await;
+    send(&gateway, CLIENTS_OWN).await;
     let mut got = names(&a);
     got.sort_unstable();
     let expected = [
