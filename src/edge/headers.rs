@@ -1,20 +1,22 @@
 //! Which headers pass, both ways. Lists of what may pass, not of what may not: a header nobody thought of stays here.
 
+use std::time::SystemTime;
+
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
 
 use crate::error::Error;
+use crate::vendor::failure::retry_after;
 
 /// Request headers that vendors know; all others are the client's own business, its key, cookies and forwarding
 /// headers above all.
-const TO_VENDOR: [HeaderName; 8] = [
+const TO_VENDOR: [HeaderName; 7] = [
     header::ACCEPT,
     header::ACCEPT_LANGUAGE,
     header::CONTENT_TYPE,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
     header::RANGE,
-    header::REFERER,
     header::USER_AGENT,
 ];
 
@@ -75,6 +77,14 @@ pub fn to_vendor(headers: &HeaderMap) -> HeaderMap {
 /// The part of a vendor's headers that clients may see.
 pub fn to_client(headers: &HeaderMap) -> HeaderMap {
     passing(headers, &TO_CLIENT, &TO_CLIENT_PREFIXES, |_| true)
+}
+
+/// The part of a failed answer's headers that clients may see: limits, waits and ids, but nothing of its body, which
+/// may not be the one the client gets. A wait in a form that nobody could read is none.
+pub fn of_failure(headers: &HeaderMap) -> HeaderMap {
+    let readable = retry_after(headers, SystemTime::now()).is_some();
+    let also = |name: &HeaderName| readable || !name.as_str().starts_with("retry-after");
+    passing(headers, &[header::RETRY_AFTER], &TO_CLIENT_PREFIXES, also)
 }
 
 fn passing(

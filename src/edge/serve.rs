@@ -231,7 +231,9 @@ async fn dispatch(
     mut end: Box<FinishGuard>,
 ) -> Response<Body> {
     let wait = serving.snapshot.rules.waiting_comment;
-    let streams = prepared.stream && prepared.call.shape != StreamShape::Opaque && !wait.is_zero();
+    let failover_open = prepared.plan.targets.len() > 1;
+    let streams =
+        prepared.stream && prepared.call.shape != StreamShape::Opaque && failover_open && !wait.is_zero();
     if !streams {
         let result = search(serving, &prepared, &mut end).await;
         return finished(result, end);
@@ -266,8 +268,6 @@ async fn search(serving: &Serving, prepared: &Prepared, end: &mut FinishGuard) -
     })
     .await;
     if let Ok(delivery) = &result {
-        end.record.upstream = Some(delivery.upstream.spec.id.clone());
-        end.record.model_sent = Some(ModelName::from(&*delivery.model));
         end.record.status = delivery.status.as_u16();
         let ids = ["x-request-id", "request-id"];
         end.record.vendor_request_id = ids.iter().find_map(|it| delivery.headers.get(*it)).cloned();
@@ -284,7 +284,13 @@ fn stopping() -> Error {
 fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>) -> Response<Body> {
     let attempts = end.record.attempts() as u64;
     let mut response = match result {
-        Err(error) => rescue::answer(&error, end),
+        Err(error) => {
+            let mut response = rescue::answer(&error, end);
+            if let (Origin::Upstream(upstream), Some(model)) = (&error.origin, &error.model) {
+                name_target(response.headers_mut(), upstream.as_str(), model.as_str());
+            }
+            response
+        }
         Ok(delivery) => {
             if matches!(delivery.body, crate::upstream::commit::AnswerBody::Whole(_)) {
                 end.first_content(std::time::Instant::now());
@@ -292,12 +298,7 @@ fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>) -> Respo
             let mut response = Response::new(Body::answer(delivery.body, end));
             *response.status_mut() = delivery.status;
             *response.headers_mut() = headers::to_client(&delivery.headers);
-            let headers = response.headers_mut();
-            let id = HeaderValue::from_str(delivery.upstream.spec.id.as_str());
-            if let (Ok(upstream), Ok(model)) = (id, HeaderValue::from_str(&delivery.model)) {
-                headers.insert(X_TOLLGATE_UPSTREAM, upstream);
-                headers.insert(X_TOLLGATE_MODEL, model);
-            }
+            name_target(response.headers_mut(), delivery.upstream.spec.id.as_str(), &delivery.model);
             response
         }
     };
@@ -305,4 +306,12 @@ fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>) -> Respo
         response.headers_mut().insert(X_TOLLGATE_ATTEMPTS, HeaderValue::from(attempts));
     }
     response
+}
+
+/// Says who answered, or failed to.
+fn name_target(headers: &mut HeaderMap, upstream: &str, model: &str) {
+    if let (Ok(upstream), Ok(model)) = (HeaderValue::from_str(upstream), HeaderValue::from_str(model)) {
+        headers.insert(X_TOLLGATE_UPSTREAM, upstream);
+        headers.insert(X_TOLLGATE_MODEL, model);
+    }
 }

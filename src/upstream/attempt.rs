@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::error::{Error, Kind, Origin, Retry};
+use crate::error::{Error, Kind, Origin};
 use crate::health::{CircuitState, KeyState, UpstreamHealth, Verdict};
 use crate::route::plan::Plan;
 use crate::route::table::Target;
@@ -23,6 +23,7 @@ use crate::upstream::dispatch::{Delivery, DispatchBounds};
 use crate::upstream::finish::FinishGuard;
 use crate::upstream::opaque::Opaque;
 use crate::upstream::patience::Patience;
+use crate::upstream::payload::Payload;
 use crate::upstream::relay::{Relay, RelayOptions};
 
 /// A vendor's error body is read up to here, in bytes, and for this long.
@@ -30,10 +31,12 @@ const ERROR_BYTES_MAX: usize = 64 << 10;
 const ERROR_TIME: Duration = Duration::from_secs(5);
 
 /// A failed attempt and how far it got.
-struct Failed {
-    error: Error,
+pub struct Failed {
+    pub error: Error,
+    /// The vendor's status, where one arrived.
     status: Option<u16>,
-    sent: bool,
+    /// Whether the vendor had, or may have had, the whole request.
+    pub sent: bool,
 }
 
 impl From<Error> for Failed {
@@ -54,8 +57,34 @@ pub struct AttemptOn<'a> {
     pub bounds: &'a DispatchBounds,
 }
 
+/// On what terms an upstream is asked.
+pub enum Terms<'a> {
+    Ordinary,
+    /// It holds the half-open circuit's one trial.
+    OnTrial(Trial<'a>),
+    /// Everything is out: its answer decides without a trial.
+    LastResort,
+}
+
+impl<'a> Terms<'a> {
+    /// The terms on which `target` may be asked for `model` now; none where it went out of service since the plan was made.
+    pub fn of(target: &'a Target, model: &str, panic: bool, now: std::time::Instant) -> Option<Self> {
+        let health = &target.health;
+        if !panic && health.exclusion(target.model_for(model), now).is_some() {
+            return None;
+        }
+        if health.circuit(now) == CircuitState::Closed {
+            return Some(Terms::Ordinary);
+        }
+        match health.begin_trial(now) {
+            true => Some(Terms::OnTrial(Trial(health))),
+            false => panic.then_some(Terms::LastResort),
+        }
+    }
+}
+
 /// A half-open circuit's one trial; given back if the attempt ends without a verdict, as when the client hangs up.
-struct Trial<'a>(&'a UpstreamHealth);
+pub struct Trial<'a>(&'a UpstreamHealth);
 
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
@@ -65,25 +94,34 @@ impl Drop for Trial<'_> {
 
 impl AttemptOn<'_> {
     /// Asks the target. Whatever came of it is recorded when this returns.
-    pub async fn run(&self, end: &mut FinishGuard) -> Result<Delivery, Error> {
-        let health = &self.upstream.health;
+    pub async fn run(&self, terms: Terms<'_>, end: &mut FinishGuard) -> Result<Delivery, Failed> {
         let begun = Instant::now();
-        let _trial = health.begin_trial(begun.into_std()).then(|| Trial(health));
+        end.asks(&self.target.metrics, &self.upstream.spec.id, self.target.model_for(&self.plan.model));
         match self.answer(begun, end).await {
             Ok(delivery) => {
-                // A whole answer shows that the upstream is well; a stream has yet to, unless it is on trial.
+                // A whole answer shows that the upstream is well; a stream has yet to, unless it decides on the circuit.
                 let whole = matches!(delivery.body, AnswerBody::Whole(_));
-                let now = std::time::Instant::now();
-                if whole || health.circuit(now) != CircuitState::Closed {
-                    note_flip(self.upstream, health.note(Verdict::Alive, now));
+                if whole || !matches!(terms, Terms::Ordinary) {
+                    self.note_verdict(&terms, Verdict::Alive);
                 }
+                self.upstream.metrics.attempt_ok();
                 Ok(delivery)
             }
-            Err(failed) => {
-                self.note(&failed, begun, end);
-                Err(failed.error)
+            Err(mut failed) => {
+                failed.error.model = Some(self.target.model_for(&self.plan.model).into());
+                self.note(&failed, &terms, begun, end);
+                Err(failed)
             }
         }
+    }
+
+    fn note_verdict(&self, terms: &Terms<'_>, verdict: Verdict) {
+        let (health, now) = (&self.upstream.health, std::time::Instant::now());
+        let flip = match terms {
+            Terms::Ordinary => health.note(verdict, now),
+            Terms::OnTrial(_) | Terms::LastResort => health.conclude(verdict, now),
+        };
+        note_flip(self.upstream, flip);
     }
 
     async fn answer(&self, begun: Instant, end: &mut FinishGuard) -> Result<Delivery, Failed> {
@@ -92,10 +130,14 @@ impl AttemptOn<'_> {
         let key = health.pick_key(now);
         let encoded = self.call.encode(&self.plan.route, self.target, self.upstream, &self.plan.model);
         let answer = self.send(key, &encoded, begun).await?;
+        if answer.resent {
+            self.upstream.metrics.retried_after_send();
+        }
         let (head, body) = answer.response.into_parts();
         if !head.status.is_success() && head.status != StatusCode::NOT_MODIFIED {
             let body = read_error_body(body).await;
-            let error = commit::read_failure(self.upstream, head.status, &head.headers, &body);
+            let names_model = self.call.names_model();
+            let error = commit::read_failure(self.upstream, head.status, &head.headers, &body, names_model);
             self.bench(key, &error);
             return Err(Failed { error, status: Some(head.status.as_u16()), sent: true });
         }
@@ -134,13 +176,27 @@ impl AttemptOn<'_> {
         limit
     }
 
+    /// Ready, with what to tell, when the head should have been there. A body that streams through comes at its client's
+    /// pace, which has a timer of its own: the upstream's time begins when all of it has gone out.
+    async fn head_overdue(&self, payload: &Payload, begun: Instant) -> &'static str {
+        let sent = tokio::time::timeout_at(self.deadline, payload.went_out()).await;
+        let begun = if payload.streams() && sent.is_ok() { Instant::now() } else { begun };
+        let (until, too_late) = self.head_limit(begun);
+        tokio::time::sleep_until(until).await;
+        too_late
+    }
+
     async fn send(&self, key: usize, encoded: &Encoded, begun: Instant) -> Result<Answer, Failed> {
         let request = || call::request(self.call, self.upstream, key, &encoded.payload);
-        let (until, too_late) = self.head_limit(begun);
         let again = || encoded.payload.is_whole().then(|| request().ok()).flatten();
         let sent = self.upstream.connections.send(request()?, again);
         let unsent = |error| Failed { error, status: None, sent: false };
-        match tokio::time::timeout_at(until, sent).await {
+        let sent = tokio::select! {
+            biased;
+            sent = sent => Ok(sent),
+            too_late = self.head_overdue(&encoded.payload, begun) => Err(too_late),
+        };
+        match sent {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(SendFault::Connect(fault))) => {
                 tracing::debug!(event = "connect_failed", upstream = %self.upstream.spec.id, reason = %reason(&fault));
@@ -152,7 +208,7 @@ impl AttemptOn<'_> {
                     error(self.upstream, Kind::Reset, "The upstream closed the connection without an answer.")
                 }))?
             }
-            Err(_) => Err(error(self.upstream, Kind::Timeout, too_late))?,
+            Err(too_late) => Err(error(self.upstream, Kind::Timeout, too_late))?,
         }
     }
 
@@ -220,7 +276,8 @@ impl AttemptOn<'_> {
         let (health, now) = (&self.upstream.health, std::time::Instant::now());
         match error.kind {
             Kind::RateLimited => health.cool_key(key, error.retry_after, now),
-            Kind::ModelMissing => {
+            // A 404 may also mean that the vendor has no such endpoint.
+            Kind::ModelMissing if is_about_the_model(error) => {
                 health.mark_missing(&self.target.model_for(&self.plan.model).into(), now);
             }
             Kind::KeyRefused => {
@@ -235,19 +292,17 @@ impl AttemptOn<'_> {
     }
 
     /// Records a failed attempt: health, metrics, the call's own list.
-    fn note(&self, failed: &Failed, begun: Instant, end: &mut FinishGuard) {
+    fn note(&self, failed: &Failed, terms: &Terms<'_>, begun: Instant, end: &mut FinishGuard) {
         let kind = failed.error.kind;
         let upstream = self.upstream;
-        if let Some(verdict) = verdict(kind) {
-            note_flip(upstream, upstream.health.note(verdict, std::time::Instant::now()));
-        }
+        end.record.upstream = None;
         if failed.error.origin == Origin::Client {
             return;
         }
-        upstream.metrics.attempt_failed(kind);
-        if self.more && failed.sent && failed.error.retry == Retry::NextTarget {
-            upstream.metrics.retried_after_send();
+        if let Some(verdict) = verdict(kind) {
+            self.note_verdict(terms, verdict);
         }
+        upstream.metrics.attempt_failed(kind);
         end.record.failed_attempts.push(Attempt {
             upstream: upstream.spec.id.clone(),
             error: kind,
@@ -279,6 +334,12 @@ pub fn verdict(kind: Kind) -> Option<Verdict> {
         Kind::BadRequest | Kind::ModelMissing => Some(Verdict::Alive),
         _ => None,
     }
+}
+
+fn is_about_the_model(error: &Error) -> bool {
+    let code = error.code.as_deref().unwrap_or_default();
+    matches!(code, "model_not_found" | "20012") && error.body.is_some()
+        || error.message.to_ascii_lowercase().contains("model")
 }
 
 fn reason(fault: &dyn std::error::Error) -> String {

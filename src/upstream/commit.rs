@@ -101,7 +101,7 @@ pub async fn whole_answer(
         return Err(not_json());
     }
     if is_error_in_success(&whole) {
-        return Err(read_failure(upstream, StatusCode::OK, &head.headers, &whole));
+        return Err(read_failure(upstream, StatusCode::OK, &head.headers, &whole, true));
     }
     Ok(AnswerBody::Whole(whole))
 }
@@ -135,8 +135,17 @@ impl Begun {
 }
 
 /// A vendor's failure as the call's error, without the upstream's keys and address.
-pub fn read_failure(upstream: &Upstream, status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Error {
-    upstream.discreet(Failure { upstream: &upstream.spec.id, status, headers, body }.read())
+pub fn read_failure(
+    upstream: &Upstream,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &Bytes,
+    names_model: bool,
+) -> Error {
+    let failure = Failure { upstream: &upstream.spec.id, status, headers, body, names_model };
+    let mut error = upstream.discreet(failure.read());
+    error.headers = headers.clone();
+    error
 }
 
 /// The usage a whole answer states.

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Origin, Retry};
 use crate::health::Exclusion;
 use crate::route::plan::Plan;
 use crate::upstream::Upstream;
-use crate::upstream::attempt::AttemptOn;
+use crate::upstream::attempt::{AttemptOn, Failed, Terms};
 use crate::upstream::call::Call;
 use crate::upstream::commit::AnswerBody;
 use crate::upstream::finish::FinishGuard;
@@ -44,37 +44,56 @@ pub struct Dispatcher<'a> {
 impl Dispatcher<'_> {
     /// Serves `call` by the first target of `plan` that answers.
     pub async fn run(&self, call: &Call, plan: &Plan, end: &mut FinishGuard) -> Result<Delivery, Error> {
-        let deadline = Instant::now() + self.bounds.call;
-        let mut worst: Option<Error> = None;
+        let call_deadline = Instant::now() + self.bounds.call;
         let mut targets = plan.targets.iter().peekable();
         let mut next = targets.next();
-        for left in (0..self.bounds.attempts_max).rev() {
-            let Some(target) = next else { break };
-            if worst.is_some() && !self.may_go_on(call, deadline) {
+        let mut worst: Option<Error> = None;
+        let mut left: Option<(usize, Failed)> = None;
+        let mut attempts_left = self.bounds.attempts_max;
+        while let Some(target) = next.filter(|_| attempts_left > 0) {
+            if left.is_some() && !self.may_go_on(call, call_deadline) {
                 break;
             }
+            let Some(terms) = Terms::of(target, &plan.model, plan.panic, std::time::Instant::now()) else {
+                next = targets.next();
+                continue;
+            };
+            if let Some((slot, failed)) = left.take() {
+                self.note_retry(slot, target.slot, failed, &mut worst);
+            }
+            attempts_left -= 1;
             let upstream = &self.upstreams[target.slot];
-            let more = left > 0 && targets.peek().is_some();
-            end.serves(&target.metrics);
+            let own_limit = Duration::from_millis(upstream.spec.timeouts.call_ms);
+            let deadline = call_deadline.min(Instant::now() + own_limit);
+            let more = attempts_left > 0 && targets.peek().is_some();
             let attempt = AttemptOn { call, plan, target, upstream, deadline, more, bounds: self.bounds };
-            let error = match attempt.run(end).await {
-                Ok(delivery) => {
-                    upstream.metrics.attempt_ok();
-                    return Ok(delivery);
-                }
-                Err(error) if error.retry == Retry::Never => return Err(error),
-                Err(error) => error,
+            let failed = match attempt.run(terms, end).await {
+                Ok(delivery) => return Ok(delivery),
+                Err(failed) if failed.error.retry == Retry::Never => return Err(failed.error),
+                Err(failed) => failed,
             };
             // A refusal of one key says nothing of the others: the same target is asked with the next.
-            if !(is_about_the_key(error.kind) && upstream.health.has_usable_key(std::time::Instant::now())) {
+            let another_key = is_about_the_key(failed.error.kind)
+                && upstream.health.has_usable_key(std::time::Instant::now());
+            if !another_key {
                 next = targets.next();
             }
-            if left > 0 && next.is_some() {
-                upstream.metrics.failed_over(error.kind);
-            }
-            worst = Some(most_telling(worst, error));
+            left = Some((target.slot, failed));
         }
-        Err(exhausted(worst, plan))
+        let last = left.map(|(_, failed)| failed.error);
+        Err(exhausted(last.map(|it| most_telling(worst, it)), plan))
+    }
+
+    /// Another attempt follows a failed one: it may cost twice, and it may be a failover.
+    fn note_retry(&self, from: usize, to: usize, failed: Failed, worst: &mut Option<Error>) {
+        let metrics = &self.upstreams[from].metrics;
+        if failed.sent {
+            metrics.retried_after_send();
+        }
+        if from != to {
+            metrics.failed_over(failed.error.kind);
+        }
+        *worst = Some(most_telling(worst.take(), failed.error));
     }
 
     fn may_go_on(&self, call: &Call, deadline: Instant) -> bool {

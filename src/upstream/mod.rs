@@ -30,6 +30,9 @@ pub mod relay;
 pub mod spec;
 mod tls;
 
+/// Shorter values, such as a tier's name in a header, are no secrets and would mangle words.
+const MASKED_BYTES_MIN: usize = 8;
+
 /// One upstream in use: what it is, what we believe about it, and the connections to it.
 /// Kept across reloads as long as its spec stays equal.
 pub struct Upstream {
@@ -115,7 +118,7 @@ impl Upstream {
     fn masked(&self, text: &str) -> String {
         let mut masked = text.to_owned();
         for secret in self.secrets() {
-            if !secret.is_empty() && masked.contains(secret) {
+            if secret.len() >= MASKED_BYTES_MIN && masked.contains(secret) {
                 masked = masked.replace(secret, "***");
             }
         }
@@ -125,7 +128,9 @@ impl Upstream {
     fn secrets(&self) -> impl Iterator<Item = &str> {
         let keys = self.spec.keys.iter().map(|it| it.reveal());
         let headers = self.spec.headers.iter().filter_map(|(_, value)| value.to_str().ok());
-        let query = self.spec.query.iter().map(|it| it.reveal());
-        keys.chain(headers).chain(query).chain([self.authority.as_str()])
+        let query =
+            self.spec.query.iter().flat_map(|it| it.reveal().split('&')).filter_map(|it| it.split_once('='));
+        let values = query.map(|(_, value)| value);
+        keys.chain(headers).chain(values).chain([self.authority.as_str(), self.authority.host()])
     }
 }

@@ -162,7 +162,7 @@ impl Relay {
                 return Poll::Ready(self.verdict());
             }
             match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => self.take_frame(frame, end),
+                Poll::Ready(Some(Ok(frame))) => self.take_frame(frame),
                 Poll::Ready(Some(Err(_))) if self.done => return Poll::Ready(Ok(Step::End)),
                 Poll::Ready(Some(Err(_))) => {
                     return Poll::Ready(Err(self.error(Kind::Cut, "The upstream's answer was cut off.")));
@@ -182,13 +182,8 @@ impl Relay {
         }
     }
 
-    fn take_frame(&mut self, frame: Frame<Bytes>, end: &mut FinishGuard) {
-        let now = self.patience.note_life();
-        if self.content_seen
-            && let Some(target) = end.target()
-        {
-            self.gaps.get_or_insert_with(|| target.token_gaps()).content(now.into_std());
-        }
+    fn take_frame(&mut self, frame: Frame<Bytes>) {
+        self.patience.note_life();
         if let Ok(data) = frame.into_data() {
             self.splitter.push(data);
         }
@@ -230,9 +225,13 @@ impl Relay {
         if facts.usage.is_some() {
             end.record.usage = facts.usage;
         }
-        if facts.content && !self.content_seen {
+        if facts.content {
+            let now = self.patience.last_life().into_std();
+            if let Some(target) = end.target() {
+                self.gaps.get_or_insert_with(|| target.token_gaps()).content(now);
+            }
             self.content_seen = true;
-            end.first_content(self.patience.last_life().into_std());
+            end.first_content(now);
         }
     }
 
@@ -245,6 +244,11 @@ impl Relay {
             return None;
         }
         let facts = self.options.shape.read(&data);
+        if facts.error {
+            let said = Bytes::copy_from_slice(&data);
+            self.failure = Some(self.vendor_error(&said));
+            return None;
+        }
         self.note(&facts, end);
         if facts.usage_only && self.options.remove_usage_chunk {
             return None;
@@ -270,6 +274,7 @@ impl Relay {
             status: StatusCode::OK,
             headers: &HeaderMap::new(),
             body,
+            names_model: true,
         };
         let mut error = self.upstream.discreet(failure.read());
         // The body is an event, not the answer it would be passed on as.
