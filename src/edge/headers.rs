@@ -98,6 +98,23 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<&str> {
     values.flat_map(|it| it.split(',')).map(str::trim).filter(|it| !it.is_empty()).collect()
 }
 
+/// Refuses headers larger than `bytes_max`. hyper has a bound of its own, on its buffer, behind this one.
+pub fn check_size(headers: &HeaderMap, bytes_max: usize) -> Result<(), Error> {
+    let bytes: usize =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FRAMING_BYTES).sum();
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    let message =
+        format!("The request headers are larger than {bytes_max} bytes (`limits.header_bytes_max`).");
+    Err(Error::bad_request(message)
+        .status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+        .code("request_headers_too_large"))
+}
+
+/// Colon, space and line end of a header line.
+const FRAMING_BYTES: usize = 4;
+
 /// Refuses a request whose host is missing, doubled or no host (RFC 9112, section 3.2), and protocols we do not speak.
 pub fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
     let mut hosts = headers.get_all(header::HOST).iter();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
 
 use crate::edge::auth::Client;
 use crate::edge::body::{Body, LateAnswer};
@@ -72,8 +73,9 @@ async fn recorded(
         let client = serving.clients.client(request.headers())?;
         end.record.client = client.as_ref().map(|it| it.name.clone());
         if endpoint.kind == EndpointKind::Models {
-            let id = endpoint.path.strip_prefix("/models/");
-            return models::answer(&serving.snapshot, client.as_deref(), id).map(Next::Answered);
+            let id =
+                endpoint.path.strip_prefix("/models/").map(|it| percent_decode_str(it).decode_utf8_lossy());
+            return models::answer(&serving.snapshot, client.as_deref(), id.as_deref()).map(Next::Answered);
         }
         let prepared = prepare(serving, endpoint, client.as_deref(), request, &mut end).await?;
         Ok(Next::Dispatch(prepared))
@@ -106,6 +108,7 @@ struct Prepared {
 /// Before the key is looked at, so that guessing keys is bounded as well.
 fn admit(gateway: &Gateway, serving: &Serving, request: &Request<Incoming>) -> Result<(), Error> {
     headers::check(request.version(), request.uri(), request.headers())?;
+    headers::check_size(request.headers(), serving.limits.header_bytes_max)?;
     if gateway.metrics.calls_in_flight() > serving.limits.calls_max as i64 {
         let message = "The gateway serves as many calls as it may (`limits.calls_max`); try again shortly.";
         return Err(Error::new(Kind::Overloaded, Origin::Gateway, message).retry_after(Some(OVERLOADED_WAIT)));
@@ -266,6 +269,8 @@ async fn search(serving: &Serving, prepared: &Prepared, end: &mut FinishGuard) -
         end.record.upstream = Some(delivery.upstream.spec.id.clone());
         end.record.model_sent = Some(ModelName::from(&*delivery.model));
         end.record.status = delivery.status.as_u16();
+        let ids = ["x-request-id", "request-id"];
+        end.record.vendor_request_id = ids.iter().find_map(|it| delivery.headers.get(*it)).cloned();
     }
     result
 }

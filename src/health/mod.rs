@@ -279,6 +279,10 @@ impl UpstreamHealth {
         self.keys[key].refused_until_ms.store(self.ms(now) + REFUSED_KEY_MS, Relaxed);
     }
 
+    pub fn has_usable_key(&self, now: Instant) -> bool {
+        self.keys_exclusion(self.ms(now)).is_none()
+    }
+
     pub fn key_states(&self, now: Instant) -> Vec<KeyState> {
         let now_ms = self.ms(now);
         self.keys.iter().map(|it| it.state(now_ms)).collect()

@@ -79,6 +79,11 @@ impl Call {
         }
     }
 
+    /// Whether the client asked for a stream of events.
+    pub fn streams(&self) -> bool {
+        matches!(&self.body, CallBody::Json { scan, .. } if scan.stream)
+    }
+
     fn edit_model(&self, edits: &mut Edits, scan: &RequestScan, name: &str) {
         match &scan.model {
             Some((asked, _)) if asked == name => {}

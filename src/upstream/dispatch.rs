@@ -18,8 +18,10 @@ use crate::telemetry::record::Attempt;
 use crate::upstream::Upstream;
 use crate::upstream::call::{self, Call, Encoded};
 use crate::upstream::client::{Answer, SendFault};
-use crate::upstream::commit::{self, AnswerBody, Hold, error};
+use crate::upstream::commit::{self, AnswerBody, Hold, NO_CONTENT, error};
 use crate::upstream::finish::FinishGuard;
+use crate::upstream::opaque::Opaque;
+use crate::upstream::patience::Patience;
 use crate::upstream::relay::{Relay, RelayOptions};
 
 /// A vendor's error body is read up to here, in bytes, and for this long.
@@ -69,32 +71,33 @@ impl Dispatcher<'_> {
     pub async fn run(&self, call: &Call, plan: &Plan, end: &mut FinishGuard) -> Result<Delivery, Error> {
         let deadline = Instant::now() + self.bounds.call;
         let mut worst: Option<Error> = None;
-        let targets = &plan.targets[..plan.targets.len().min(self.bounds.attempts_max)];
-        for (index, target) in targets.iter().enumerate() {
-            let upstream = &self.upstreams[target.slot];
+        let mut targets = plan.targets.iter().peekable();
+        let mut next = targets.next();
+        for left in (0..self.bounds.attempts_max).rev() {
+            let Some(target) = next else { break };
             if worst.is_some() && !self.may_go_on(call, deadline) {
                 break;
             }
+            let upstream = &self.upstreams[target.slot];
+            let more = left > 0 && targets.peek().is_some();
             end.serves(&target.metrics);
-            let begun = Instant::now();
-            let more = index + 1 < targets.len();
             let attempt = AttemptOn { call, plan, target, upstream, deadline, more, bounds: self.bounds };
-            match attempt.run(end).await {
+            let error = match attempt.run(end).await {
                 Ok(delivery) => {
                     upstream.metrics.attempt_ok();
                     return Ok(delivery);
                 }
-                Err(failed) => {
-                    attempt.note(&failed, begun, end);
-                    if failed.error.retry == Retry::Never {
-                        return Err(failed.error);
-                    }
-                    if more {
-                        upstream.metrics.failed_over(failed.error.kind);
-                    }
-                    worst = Some(most_telling(worst, failed.error));
-                }
+                Err(error) if error.retry == Retry::Never => return Err(error),
+                Err(error) => error,
+            };
+            // A refusal of one key says nothing of the others: the same target is asked with the next.
+            if !(is_about_the_key(error.kind) && upstream.health.has_usable_key(std::time::Instant::now())) {
+                next = targets.next();
             }
+            if left > 0 && next.is_some() {
+                upstream.metrics.failed_over(error.kind);
+            }
+            worst = Some(most_telling(worst, error));
         }
         Err(exhausted(worst, plan))
     }
@@ -126,13 +129,33 @@ impl Drop for Trial<'_> {
 }
 
 impl AttemptOn<'_> {
-    async fn run(&self, end: &mut FinishGuard) -> Result<Delivery, Failed> {
+    async fn run(&self, end: &mut FinishGuard) -> Result<Delivery, Error> {
         let health = &self.upstream.health;
-        let now = std::time::Instant::now();
-        let _trial = health.begin_trial(now).then(|| Trial(health));
+        let begun = Instant::now();
+        let _trial = health.begin_trial(begun.into_std()).then(|| Trial(health));
+        match self.answer(begun, end).await {
+            Ok(delivery) => {
+                // A whole answer shows that the upstream is well; a stream has yet to, unless it is on trial.
+                let whole = matches!(delivery.body, AnswerBody::Whole(_));
+                let now = std::time::Instant::now();
+                if whole || health.circuit(now) != CircuitState::Closed {
+                    note_flip(self.upstream, health.note(Verdict::Alive, now));
+                }
+                Ok(delivery)
+            }
+            Err(failed) => {
+                self.note(&failed, begun, end);
+                Err(failed.error)
+            }
+        }
+    }
+
+    async fn answer(&self, begun: Instant, end: &mut FinishGuard) -> Result<Delivery, Failed> {
+        let health = &self.upstream.health;
+        let now = begun.into_std();
         let key = health.pick_key(now);
         let encoded = self.call.encode(&self.plan.route, self.target, self.upstream, &self.plan.model);
-        let answer = self.send(key, &encoded).await?;
+        let answer = self.send(key, &encoded, begun).await?;
         let (head, body) = answer.response.into_parts();
         if !head.status.is_success() && head.status != StatusCode::NOT_MODIFIED {
             let body = read_error_body(body).await;
@@ -141,10 +164,13 @@ impl AttemptOn<'_> {
             return Err(Failed { error, status: Some(head.status.as_u16()), sent: true });
         }
         let status = head.status;
-        let body =
-            self.admit(&head, body, answer.place, &encoded, end).await.inspect_err(|it| self.bench(key, it));
-        let body = body.map_err(|error| Failed { error, status: Some(status.as_u16()), sent: true })?;
-        self.note_flip(health.note(Verdict::Alive, std::time::Instant::now()));
+        let until = begun + self.first_content();
+        let admitted = self.admit(&head, body, answer.place, &encoded, until, end).await;
+        let body = admitted.inspect_err(|it| self.bench(key, it)).map_err(|error| Failed {
+            error,
+            status: Some(status.as_u16()),
+            sent: true,
+        })?;
         Ok(Delivery {
             status: head.status,
             headers: head.headers,
@@ -154,10 +180,27 @@ impl AttemptOn<'_> {
         })
     }
 
-    async fn send(&self, key: usize, encoded: &Encoded) -> Result<Answer, Failed> {
+    fn first_content(&self) -> Duration {
+        Duration::from_millis(self.upstream.spec.timeouts.first_content_ms)
+    }
+
+    /// When an answer's head must be there, and what to tell if it is not.
+    fn head_limit(&self, begun: Instant) -> (Instant, &'static str) {
+        let first_byte = begun + Duration::from_millis(self.upstream.spec.timeouts.first_byte_ms);
+        let mut limit = (self.deadline, "The call took longer than `timeouts.call_ms`.");
+        if first_byte < limit.0 {
+            limit = (first_byte, "The upstream did not answer in time (`timeouts.first_byte_ms`).");
+        }
+        let first_content = begun + self.first_content();
+        if self.more && self.call.streams() && first_content < limit.0 {
+            limit = (first_content, NO_CONTENT);
+        }
+        limit
+    }
+
+    async fn send(&self, key: usize, encoded: &Encoded, begun: Instant) -> Result<Answer, Failed> {
         let request = || call::request(self.call, self.upstream, key, &encoded.payload);
-        let first_byte = Duration::from_millis(self.upstream.spec.timeouts.first_byte_ms);
-        let until = self.deadline.min(Instant::now() + first_byte);
+        let (until, too_late) = self.head_limit(begun);
         let again = || encoded.payload.is_whole().then(|| request().ok()).flatten();
         let sent = self.upstream.connections.send(request()?, again);
         let unsent = |error| Failed { error, status: None, sent: false };
@@ -173,11 +216,7 @@ impl AttemptOn<'_> {
                     error(self.upstream, Kind::Reset, "The upstream closed the connection without an answer.")
                 }))?
             }
-            Err(_) => Err(error(
-                self.upstream,
-                Kind::Timeout,
-                "The upstream did not answer in time (`timeouts.first_byte_ms`).",
-            ))?,
+            Err(_) => Err(error(self.upstream, Kind::Timeout, too_late))?,
         }
     }
 
@@ -200,14 +239,18 @@ impl AttemptOn<'_> {
         body: Incoming,
         place: Option<crate::upstream::client::LanePlace>,
         encoded: &Encoded,
+        first_content: Instant,
         end: &mut FinishGuard,
     ) -> Result<AnswerBody, Error> {
-        let timeouts = &self.upstream.spec.timeouts;
-        let idle = Duration::from_millis(timeouts.idle_ms);
+        let idle = Duration::from_millis(self.upstream.spec.timeouts.idle_ms);
         let content_type = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let opaque = |body, place| {
+            let patience = Patience::new(idle, self.deadline);
+            AnswerBody::Opaque(Box::new(Opaque::new(self.upstream, Bytes::new(), body, patience, place)))
+        };
         if head.headers.contains_key(header::CONTENT_ENCODING) {
             // Not asked for, so unreadable here; the client may know what to do with it.
-            return Ok(AnswerBody::Opaque { begun: Bytes::new(), rest: body, place });
+            return Ok(opaque(body, place));
         }
         if content_type.starts_with(b"text/event-stream") {
             let options = RelayOptions {
@@ -219,13 +262,14 @@ impl AttemptOn<'_> {
             };
             let mut relay = Box::new(Relay::new(options, Arc::clone(self.upstream), body, place));
             if self.more && self.call.body.is_whole() {
-                let wait = Duration::from_millis(timeouts.first_content_ms);
-                commit::first_content(&mut relay, self.deadline.min(Instant::now() + wait), end).await?;
+                commit::first_content(&mut relay, self.deadline.min(first_content), end).await?;
+            } else {
+                commit::first_sign(&mut relay, end).await?;
             }
             return Ok(AnswerBody::Events(relay));
         }
         if !self.call.answers_json {
-            return Ok(AnswerBody::Opaque { begun: Bytes::new(), rest: body, place });
+            return Ok(opaque(body, place));
         }
         let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
         let answer = commit::whole_answer(self.upstream, head, body, place, hold).await?;
@@ -259,7 +303,7 @@ impl AttemptOn<'_> {
         let kind = failed.error.kind;
         let upstream = self.upstream;
         if let Some(verdict) = verdict(kind) {
-            self.note_flip(upstream.health.note(verdict, std::time::Instant::now()));
+            note_flip(upstream, upstream.health.note(verdict, std::time::Instant::now()));
         }
         if failed.error.origin == Origin::Client {
             return;
@@ -275,10 +319,6 @@ impl AttemptOn<'_> {
             elapsed: begun.elapsed(),
             sent: failed.sent,
         });
-    }
-
-    fn note_flip(&self, flip: Option<CircuitState>) {
-        note_flip(self.upstream, flip);
     }
 }
 
@@ -303,6 +343,11 @@ pub fn verdict(kind: Kind) -> Option<Verdict> {
         Kind::BadRequest | Kind::ModelMissing => Some(Verdict::Alive),
         _ => None,
     }
+}
+
+/// Refusals that another key of the same upstream may not meet.
+fn is_about_the_key(kind: Kind) -> bool {
+    matches!(kind, Kind::KeyRefused | Kind::RateLimited)
 }
 
 fn reason(fault: &dyn std::error::Error) -> String {

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 
+use crate::error::Error;
 use crate::health::{CircuitState, KeyState, UpstreamHealth};
 use crate::telemetry::series::{self, UpstreamMetrics};
 use crate::upstream::client::Connections;
@@ -19,7 +20,9 @@ pub mod commit;
 pub mod dial;
 pub mod dispatch;
 pub mod finish;
+pub mod opaque;
 pub mod options;
+pub mod patience;
 pub mod payload;
 pub mod probe;
 pub mod relay;
@@ -93,8 +96,22 @@ impl Upstream {
         }
     }
 
-    /// `text` without the upstream's keys and address, for words of a vendor that go to a client.
-    pub fn masked(&self, text: &str) -> String {
+    /// `error` without the upstream's keys and address in any of its words. A body that holds one, however its JSON
+    /// spells it, is not passed on.
+    pub fn discreet(&self, mut error: Error) -> Error {
+        error.message = self.masked(&error.message);
+        error.error_type = self.masked(&error.error_type);
+        error.code = error.code.take().map(|it| self.masked(&it));
+        error.param = error.param.take().map(|it| self.masked(&it));
+        error.body = error.body.take().filter(|it| {
+            let plain =
+                serde_json::from_slice::<serde_json::Value>(it).map(|it| it.to_string()).unwrap_or_default();
+            self.masked(&plain) == plain
+        });
+        error
+    }
+
+    fn masked(&self, text: &str) -> String {
         let mut masked = text.to_owned();
         for secret in self.secrets() {
             if !secret.is_empty() && masked.contains(secret) {
@@ -102,11 +119,6 @@ impl Upstream {
             }
         }
         masked
-    }
-
-    /// Whether `bytes` hold one of the upstream's keys or its address.
-    pub fn betrayed_by(&self, bytes: &[u8]) -> bool {
-        self.secrets().any(|it| !it.is_empty() && memchr::memmem::find(bytes, it.as_bytes()).is_some())
     }
 
     fn secrets(&self) -> impl Iterator<Item = &str> {

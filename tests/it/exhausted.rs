@@ -1,6 +1,6 @@
 //! What the client is told when no target could serve it: the failure that says most, in OpenAI's form, without secrets.
 
-use crate::support::{Answer, Gateway, Refusing, Reply, Vendor, event, over, role};
+use crate::support::{Answer, Gateway, Refusing, Reply, Vendor, event, over};
 
 async fn answer_of(first: Reply, second: Reply, stream: bool) -> Answer {
     let (a, b) = (Vendor::with([first]).await, Vendor::with([second]).await);
@@ -65,7 +65,7 @@ async fn an_error_as_the_first_event_of_the_last_target_is_an_error_status() {
     let said = event(r#"{"error":{"message":"overloaded","type":"t","code":"busy"}}"#);
     answer_of(Reply::status(503, "busy"), Reply::stream([said.clone()]).done(), true).await;
     let limited = Reply::status(429, "slow down").header("retry-after", "7");
-    let answer = answer_of(limited, Reply::stream([role(), said]).done(), true).await;
+    let answer = answer_of(limited, Reply::stream([said]).done(), true).await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, Some("7")));
 }
 

@@ -13,6 +13,7 @@ mod hang_up;
 mod headers;
 mod keys;
 mod pool;
+mod readme;
 mod stream_ends;
 mod streams;
 mod support;
