@@ -81,7 +81,7 @@ async fn in_the_middle_of_a_lively_stream() {
 /// A client that had stopped reading before it left: the gateway was waiting for it to take bytes, not for the vendor.
 #[tokio::test]
 async fn while_it_holds_the_stream_up() {
-    let flood = Reply::stream([delta("par")]).flood(&delta(&"x".repeat(16_000)), 1 << 30);
+    let flood = Reply::stream([delta("par")]).flood(&delta(&"x".repeat(16_000)), 96 << 20);
     let a = Vendor::with([flood]).await;
     let gateway = Gateway::start(&over(&[("a", &a.url())], "")).await;
     let mut stream = gateway.open_stream("smart").await;

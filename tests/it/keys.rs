@@ -132,6 +132,31 @@ async fn one_refused_key_of_two_costs_no_call() {
     assert_eq!(gateway.upstream("a").await["keys"], serde_json::json!(["refused", "usable"]));
 }
 
+/// A limit of the whole account meets every key of it: trying them all must not use up the attempts, so that the target
+/// that could serve is never asked.
+#[tokio::test]
+async fn keys_that_are_all_limited_leave_an_attempt_for_the_next_target() {
+    for status in [429, 401] {
+        let a = Vendor::start().await;
+        a.otherwise(Reply::status(status, "no").header("retry-after", "60"));
+        let b = Vendor::with([Reply::chat("from b")]).await;
+        let gateway = Gateway::start(&with_keys(&a, "k-0, k-1, k-2, k-3", &beside(&b))).await;
+        let answer = gateway.chat("smart").await;
+        assert_eq!((answer.status.as_u16(), answer.served_by().0), (200, "b"), "{status}: {}", answer.text());
+    }
+}
+
+/// "Come back at once" is no reason to ask the same key again: each target gets its one turn.
+#[tokio::test]
+async fn a_limit_without_a_wait_moves_on_as_well() {
+    let a = Vendor::start().await;
+    a.otherwise(Reply::status(429, "slow down").header("retry-after", "0"));
+    let b = Vendor::with([Reply::chat("from b")]).await;
+    let gateway = Gateway::start(&over(&[("a", &a.url()), ("b", &b.url())], "")).await;
+    assert_eq!(gateway.chat("smart").await.served_by(), ("b", "2"));
+    assert_eq!(a.calls(), 1);
+}
+
 /// The vendor's 404 is about one model: it must not take the upstream's other models out, nor the upstream.
 #[tokio::test]
 async fn a_model_the_vendor_does_not_know_marks_that_target_only() {

@@ -1,6 +1,7 @@
 //! The gateway as a process: started on a file of its own, spoken to, signalled, ended with its test.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -187,8 +188,13 @@ fn directory() -> PathBuf {
     directory
 }
 
+/// The binary that was built with the tests, or the one that `TOLLGATE_BIN` names, such as a release's.
+fn binary() -> OsString {
+    std::env::var_os("TOLLGATE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_tollgate").into())
+}
+
 fn command(directory: &PathBuf, environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    let mut command = Command::new(binary());
     command.args(["--config", "gateway.yaml"]).current_dir(directory).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.envs(environment.iter().copied()).kill_on_drop(true);
