@@ -52,9 +52,7 @@ pub fn bare(error: &Error) -> Response<Body> {
         *headers = headers::of_failure(&error.headers);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(wait) = error.retry_after
-        && !headers.contains_key(header::RETRY_AFTER)
-    {
+    if let Some(wait) = error.retry_after {
         // Rounded up: coming back early is refused again.
         let seconds = wait.as_millis().div_ceil(1_000);
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds as u64));

@@ -47,6 +47,9 @@ const REFUSED_KEY_MS: u64 = 300_000;
 /// Wait after a 429 that names none, in milliseconds.
 const RATE_LIMITED_MS: u64 = 1_000;
 
+/// Least rest after a 429, in milliseconds: a wait of 0 must not send the same call to the same key again.
+const RATE_LIMITED_MS_MIN: u64 = 100;
+
 #[derive(Default)]
 struct KeyHealth {
     cooling_until_ms: AtomicU64,
@@ -287,7 +290,8 @@ impl UpstreamHealth {
 
     /// A 429: the key rests for the vendor's `wait`, capped by `open_ms_max`.
     pub fn cool_key(&self, key: usize, wait: Option<Duration>, now: Instant) {
-        let wait_ms = wait.map_or(RATE_LIMITED_MS, |it| it.as_millis() as u64).min(self.options.open_ms_max);
+        let wait_ms = wait.map_or(RATE_LIMITED_MS, |it| (it.as_millis() as u64).max(RATE_LIMITED_MS_MIN));
+        let wait_ms = wait_ms.min(self.options.open_ms_max);
         self.keys[key].cooling_until_ms.fetch_max(self.ms(now) + wait_ms, Relaxed);
     }
 

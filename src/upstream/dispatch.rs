@@ -1,6 +1,7 @@
 //! Walks a plan until a target answers: the failover loop, under one deadline and a bounded number of attempts.
 //! It does not decide where to go (that is `route`) nor what an answer looks like to the client (that is `edge`).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,17 +46,15 @@ impl Dispatcher<'_> {
     /// Serves `call` by the first target of `plan` that answers.
     pub async fn run(&self, call: &Call, plan: &Plan, end: &mut FinishGuard) -> Result<Delivery, Error> {
         let call_deadline = Instant::now() + self.bounds.call;
-        let mut targets = plan.targets.iter().peekable();
-        let mut next = targets.next();
+        let mut queue: VecDeque<_> = plan.targets.iter().collect();
         let mut worst: Option<Error> = None;
         let mut left: Option<(usize, Failed)> = None;
         let mut attempts_left = self.bounds.attempts_max;
-        while let Some(target) = next.filter(|_| attempts_left > 0) {
+        while let Some(target) = queue.pop_front().filter(|_| attempts_left > 0) {
             if left.is_some() && !self.may_go_on(call, call_deadline) {
                 break;
             }
             let Some(terms) = Terms::of(target, &plan.model, plan.panic, std::time::Instant::now()) else {
-                next = targets.next();
                 continue;
             };
             if let Some((slot, failed)) = left.take() {
@@ -65,18 +64,17 @@ impl Dispatcher<'_> {
             let upstream = &self.upstreams[target.slot];
             let own_limit = Duration::from_millis(upstream.spec.timeouts.call_ms);
             let deadline = call_deadline.min(Instant::now() + own_limit);
-            let more = attempts_left > 0 && targets.peek().is_some();
+            let more = attempts_left > 0 && !queue.is_empty();
             let attempt = AttemptOn { call, plan, target, upstream, deadline, more, bounds: self.bounds };
             let failed = match attempt.run(terms, end).await {
                 Ok(delivery) => return Ok(delivery),
                 Err(failed) if failed.error.retry == Retry::Never => return Err(failed.error),
                 Err(failed) => failed,
             };
-            // A refusal of one key says nothing of the others: the same target is asked with the next.
-            let another_key = is_about_the_key(failed.error.kind)
-                && upstream.health.has_usable_key(std::time::Instant::now());
-            if !another_key {
-                next = targets.next();
+            // A refusal of one key says nothing of the others: when nobody else is left, the next key is tried.
+            let now = std::time::Instant::now();
+            if is_about_the_key(failed.error.kind) && upstream.health.has_usable_key(now) {
+                queue.push_back(target);
             }
             left = Some((target.slot, failed));
         }
