@@ -66,6 +66,7 @@ impl Builder {
             snapshot,
             clients: ClientTable::new(&loaded.clients, options.auth == AuthMode::Off),
             limits: options.limits.clone(),
+            local_only: loaded.clients.is_empty() && options.auth == AuthMode::Keys,
             cors: options.cors.clone(),
             admin_key: options.admin_key.clone(),
             tls,

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::json;
 
 use crate::names::{ModelName, UpstreamId};
 use crate::route::options::{PolicyName, RouteOptions, TargetOptions};
@@ -155,14 +154,13 @@ impl Builder<'_> {
         };
         let defaults =
             options.defaults.iter().map(|(name, value)| (name.clone(), Bytes::from(value.to_string())));
-        let system =
-            options.system.as_ref().map(|text| json!({"role": "system", "content": text}).to_string());
+
         Arc::new(Route {
             label: label.into(),
             policy: options.policy,
             targets: options.targets.iter().filter_map(target).collect(),
             defaults: defaults.collect(),
-            system: system.map(Bytes::from),
+            system: options.system.clone(),
         })
     }
 

@@ -15,11 +15,15 @@ use crate::error::Error;
 pub struct RequestScan {
     /// The model's name, unescaped, and the place of its JSON string, quotes included.
     pub model: Option<(String, Range<usize>)>,
+    /// Where a `null` stands in the model's place.
+    pub null_model: Option<Range<usize>>,
     pub stream: bool,
     /// Where the value of `stream_options` stands.
     pub stream_options: Option<Range<usize>>,
     /// Just behind the opening brace, where a field can be inserted.
     pub first_field: usize,
+    /// The object has no field: one that is inserted needs no comma behind it.
+    pub is_empty: bool,
 }
 
 /// Reads `body`, which must be one JSON object no deeper than `depth_max`.
@@ -28,9 +32,14 @@ pub fn scan(body: &[u8], depth_max: usize) -> Result<RequestScan, Error> {
     check_depth(body, depth_max)?;
     let mut scan = RequestScan::default();
     let mut stream_seen = false;
-    each_field(body, |key, value| match key {
+    let fields = each_field(body, |key, value| match key {
         "model" => {
-            once(scan.model.is_some(), key).and_then(|()| text(body, value, key)).map(|it| scan.model = it)
+            once(scan.model.is_some() || scan.null_model.is_some(), key)?;
+            match value.get() {
+                "null" => scan.null_model = Some(place(body, value)),
+                _ => scan.model = Some(text(body, value, key)?),
+            }
+            Ok(())
         }
         "stream" => {
             let seen = std::mem::replace(&mut stream_seen, true);
@@ -41,6 +50,7 @@ pub fn scan(body: &[u8], depth_max: usize) -> Result<RequestScan, Error> {
         }
         _ => Ok(()),
     })?;
+    scan.is_empty = fields == 0;
     scan.first_field = 1 + body.iter().position(|it| *it == b'{').unwrap_or(0);
     Ok(scan)
 }
@@ -59,17 +69,20 @@ pub fn field_place(body: &[u8], name: &str) -> Option<Range<usize>> {
     found
 }
 
-fn each_field(body: &[u8], each: impl FnMut(&str, &RawValue) -> Result<(), String>) -> Result<(), Error> {
+/// Returns how many fields there are.
+fn each_field(body: &[u8], each: impl FnMut(&str, &RawValue) -> Result<(), String>) -> Result<usize, Error> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let wanted = |key: &str| matches!(key, "model" | "stream" | "stream_options");
-    json.deserialize_map(FieldVisitor { wanted, each }).and_then(|()| json.end()).map_err(|fault| {
-        let text = fault.to_string();
-        match text.split_once(REFUSAL) {
-            Some((param, message)) => Error::bad_request(strip_place(message)).param(param),
-            None => Error::bad_request(format!("The request body is not a valid JSON object: {text}."))
-                .code("invalid_json"),
-        }
-    })
+    json.deserialize_map(FieldVisitor { wanted, each })
+        .and_then(|fields| json.end().map(|()| fields))
+        .map_err(|fault| {
+            let text = fault.to_string();
+            match text.split_once(REFUSAL) {
+                Some((param, message)) => Error::bad_request(strip_place(message)).param(param),
+                None => Error::bad_request(format!("The request body is not a valid JSON object: {text}."))
+                    .code("invalid_json"),
+            }
+        })
 }
 
 /// Stands between a field's name and what is wrong with it while both travel through serde's error.
@@ -99,13 +112,10 @@ fn flag(value: &RawValue, name: &str) -> Result<bool, String> {
     }
 }
 
-fn text(body: &[u8], value: &RawValue, name: &str) -> Result<Option<(String, Range<usize>)>, String> {
-    if value.get() == "null" {
-        return Ok(None);
-    }
+fn text(body: &[u8], value: &RawValue, name: &str) -> Result<(String, Range<usize>), String> {
     let name_text: String = serde_json::from_str(value.get())
         .map_err(|_| refuse(name, &format!("`{name}` must be a string.")))?;
-    Ok(Some((name_text, place(body, value))))
+    Ok((name_text, place(body, value)))
 }
 
 /// A raw value borrows from the body it was read from, so its place is a difference of addresses.
@@ -124,14 +134,16 @@ where
     W: Fn(&str) -> bool,
     F: FnMut(&str, &RawValue) -> Result<(), String>,
 {
-    type Value = ();
+    type Value = usize;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<usize, A::Error> {
+        let mut fields = 0;
         while let Some(key) = map.next_key_seed(KeySeed(&self.wanted))? {
+            fields += 1;
             match key {
                 Some(name) => {
                     let value: &RawValue = map.next_value()?;
@@ -142,7 +154,7 @@ where
                 }
             }
         }
-        Ok(())
+        Ok(fields)
     }
 }
 
@@ -248,6 +260,7 @@ mod tests {
     fn a_body_that_two_readers_could_read_differently_is_refused() {
         refused(r#"{"model":"a","model":"b"}"#, Some("model"), "twice");
         refused(r#"{"model":"a","mod\u0065l":"b"}"#, Some("model"), "twice");
+        refused(r#"{"model":null,"model":"b"}"#, Some("model"), "twice");
         refused(r#"{"stream":false,"stream":true}"#, Some("stream"), "twice");
         refused(r#"{"stream":"true"}"#, Some("stream"), "true or false");
         refused(r#"{"model":7}"#, Some("model"), "string");

@@ -46,14 +46,13 @@ impl ClientTable {
 
     /// The caller of a request; `None` where nobody needs a key. A known key still names its client.
     pub fn client(&self, headers: &HeaderMap) -> Result<Option<Arc<Client>>, Error> {
-        let shown = shown_key(headers);
-        let found =
-            shown.and_then(|key| self.by_digest.get(<[u8; 32]>::from(Sha256::digest(key)).as_slice()));
-        match (found, self.open, shown) {
+        let known = |key: &[u8]| self.by_digest.get(<[u8; 32]>::from(Sha256::digest(key)).as_slice());
+        let found = shown_keys(headers).find_map(known);
+        match (found, self.open, shown_keys(headers).next().is_some()) {
             (Some(client), _, _) => Ok(Some(Arc::clone(client))),
             (None, true, _) => Ok(None),
-            (None, false, Some(_)) => Err(unauthorized("The API key is not known to this gateway.")),
-            (None, false, None) => Err(unauthorized(
+            (None, false, true) => Err(unauthorized("The API key is not known to this gateway.")),
+            (None, false, false) => Err(unauthorized(
                 "No API key: send one of this gateway's keys as `Authorization: Bearer <key>`.",
             )),
         }
@@ -65,13 +64,17 @@ fn unauthorized(message: &str) -> Error {
 }
 
 /// `Authorization: Bearer` (RFC 6750), Azure's `api-key` or Anthropic's `x-api-key`.
-fn shown_key(headers: &HeaderMap) -> Option<&[u8]> {
-    if let Some(value) = headers.get(header::AUTHORIZATION) {
+/// A client may show several; one that is known is enough.
+fn shown_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked(7)?;
-        return scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii());
-    }
-    let value = headers.get("api-key").or_else(|| headers.get("x-api-key"))?;
-    Some(value.as_bytes())
+        scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
+    });
+    let plain = ["api-key", "x-api-key"]
+        .into_iter()
+        .filter_map(|it| headers.get(it))
+        .map(|it| it.as_bytes().trim_ascii());
+    bearer.into_iter().chain(plain).filter(|it| !it.is_empty())
 }
 
 impl Client {

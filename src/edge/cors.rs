@@ -34,12 +34,17 @@ pub fn permit(answer: &mut HeaderMap, asked: &HeaderMap, cors: Option<&CorsOptio
     let Some(cors) = cors else { return false };
     answer.append(header::VARY, HeaderValue::from_static("origin"));
     let Some(origin) = asked.get(header::ORIGIN) else { return false };
-    let permitted = cors.origins.iter().any(|it| it == "*" || it.as_bytes() == origin.as_bytes());
+    let permitted = permits(Some(cors), origin);
     if permitted {
         answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
     }
     permitted
+}
+
+/// Whether pages of `origin` may call.
+pub fn permits(cors: Option<&CorsOptions>, origin: &HeaderValue) -> bool {
+    cors.is_some_and(|it| it.origins.iter().any(|it| it == "*" || it.as_bytes() == origin.as_bytes()))
 }
 
 #[cfg(test)]

@@ -39,8 +39,11 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
             .code("method_not_allowed"));
     }
     check_segments(path)?;
-    let below = path.strip_prefix("/v1").filter(|it| it.is_empty() || it.starts_with('/')).unwrap_or(path);
-    let below = below.trim_end_matches('/');
+    let versioned = path.strip_prefix("/v1").filter(|it| it.is_empty() || it.starts_with('/'));
+    let below = versioned.unwrap_or(path).trim_end_matches('/');
+    if below.is_empty() || (versioned.is_none() && !is_known(below)) {
+        return Err(unknown(path));
+    }
     let posted = *method == Method::POST;
     let read = matches!(*method, Method::GET | Method::HEAD);
     let (kind, body, answers_json) = match below {
@@ -54,8 +57,8 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
         _ if read && below.starts_with("/models/") => (EndpointKind::Models, BodyKind::Unread, true),
         _ if below.starts_with("/images/") => (EndpointKind::Images, BodyKind::MaybeModel, true),
         _ if below.starts_with("/audio/") => (EndpointKind::Audio, BodyKind::MaybeModel, false),
-        _ if below.starts_with("/responses/") => (EndpointKind::Responses, BodyKind::Unread, false),
-        _ if posted && !is_upload(below) => (EndpointKind::Other, BodyKind::MaybeModel, false),
+        _ if below.starts_with("/responses/") => (EndpointKind::Responses, BodyKind::MaybeModel, true),
+        _ if !read && !is_upload(below) => (EndpointKind::Other, BodyKind::MaybeModel, false),
         _ => (EndpointKind::Other, BodyKind::Unread, false),
     };
     let post_only = matches!(body, BodyKind::Model);
@@ -70,6 +73,47 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
         _ => StreamShape::Opaque,
     };
     Ok(Endpoint { kind, body, shape, answers_json, path: below.to_owned() })
+}
+
+/// What the OpenAI API has at its top level. Without `/v1` in front nothing else is forwarded: what strays here, such as
+/// `/favicon.ico`, is no call for a vendor.
+const FAMILIES: [&str; 24] = [
+    "assistants",
+    "audio",
+    "batches",
+    "chat",
+    "completions",
+    "containers",
+    "conversations",
+    "embeddings",
+    "evals",
+    "files",
+    "fine_tuning",
+    "images",
+    "models",
+    "moderations",
+    "organization",
+    "projects",
+    "realtime",
+    "rerank",
+    "responses",
+    "skills",
+    "threads",
+    "uploads",
+    "vector_stores",
+    "videos",
+];
+
+fn is_known(below: &str) -> bool {
+    let family = below.split('/').nth(1).unwrap_or_default();
+    FAMILIES.contains(&family)
+}
+
+fn unknown(path: &str) -> Error {
+    let shown: String = path.chars().take(64).collect();
+    Error::bad_request(format!("`{shown}` is no path of the OpenAI API; those begin with /v1/."))
+        .status(StatusCode::NOT_FOUND)
+        .code("unknown_url")
 }
 
 /// Files and parts of uploads are large, and name no model.
@@ -127,8 +171,16 @@ mod tests {
             BodyKind::MaybeModel,
             "/fine_tuning/jobs",
         );
-        check(Method::DELETE, "/v1/files/f-1", EndpointKind::Other, BodyKind::Unread, "/files/f-1");
-        check(Method::GET, "/v1x", EndpointKind::Other, BodyKind::Unread, "/v1x");
+        check(Method::GET, "/v1/files/f-1", EndpointKind::Other, BodyKind::Unread, "/files/f-1");
+        check(Method::GET, "/files/f-1", EndpointKind::Other, BodyKind::Unread, "/files/f-1");
+        check(Method::GET, "/v1/brand-new", EndpointKind::Other, BodyKind::Unread, "/brand-new");
+        check(
+            Method::POST,
+            "/v1/responses/compact",
+            EndpointKind::Responses,
+            BodyKind::MaybeModel,
+            "/responses/compact",
+        );
     }
 
     #[test]
@@ -137,6 +189,10 @@ mod tests {
             (Method::CONNECT, "/", 405),
             (Method::TRACE, "/v1/models", 405),
             (Method::GET, "/v1/embeddings", 405),
+            (Method::GET, "/", 404),
+            (Method::GET, "/v1", 404),
+            (Method::GET, "/v1x", 404),
+            (Method::GET, "/favicon.ico", 404),
             (Method::GET, "/v1/files/../../admin", 400),
             (Method::GET, "/v1/files/%2e%2E/x", 400),
             (Method::GET, "/v1/files/a%2f..%2fb", 400),

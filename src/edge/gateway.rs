@@ -18,6 +18,8 @@ pub struct Serving {
     pub snapshot: Snapshot,
     pub clients: ClientTable,
     pub limits: LimitOptions,
+    /// Nobody shows a key because only this machine is meant to call.
+    pub local_only: bool,
     pub cors: Option<CorsOptions>,
     pub admin_key: Option<Secret>,
     pub tls: Option<Arc<rustls::ServerConfig>>,

@@ -1,11 +1,15 @@
 //! Which headers pass, both ways. Lists of what may pass, not of what may not: a header nobody thought of stays here.
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use http::header::{self, HeaderName};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
 
-use crate::error::Error;
+use crate::edge::cors::permits;
+use crate::edge::options::CorsOptions;
+use crate::error::{Error, Kind, Origin};
 use crate::vendor::failure::retry_after;
 
 /// Request headers that vendors know; all others are the client's own business, its key, cookies and forwarding
@@ -155,6 +159,35 @@ pub fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Err
     Ok(())
 }
 
+/// Refuses what a web page could send to a gateway that asks for no key, because only this machine reaches it: a name
+/// that was made to point here (DNS rebinding), and a page of an origin that CORS does not permit.
+pub fn check_local(uri: &Uri, headers: &HeaderMap, cors: Option<&CorsOptions>) -> Result<(), Error> {
+    let host =
+        headers.get(header::HOST).and_then(|it| it.to_str().ok()).or(uri.authority().map(|it| it.as_str()));
+    let local = host.is_none_or(|it| it.is_empty() || is_loopback_name(it));
+    let foreign = headers.get(header::ORIGIN).is_some_and(|it| !permits(cors, it));
+    if local && !foreign {
+        return Ok(());
+    }
+    let message = match local {
+        true => "This page's origin may not call the gateway; list it in `cors.origins`.",
+        false => {
+            "A gateway without client keys answers to loopback names only; set `clients`, or `auth: off`."
+        }
+    };
+    Err(Error::new(Kind::Unauthorized, Origin::Client, message)
+        .status(StatusCode::FORBIDDEN)
+        .code(if local { "origin_not_allowed" } else { "host_not_allowed" }))
+}
+
+fn is_loopback_name(authority: &str) -> bool {
+    let Ok(authority) = authority.parse::<Authority>() else { return false };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
+}
+
 fn is_host(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
     // An HTTP/1.0 client may send an empty one.
@@ -233,5 +266,22 @@ mod tests {
             assert_eq!(check(Version::HTTP_11, &uri, &headers(pairs)).is_ok(), fine, "{pairs:?}");
         }
         assert!(check(Version::HTTP_2, &uri, &headers(&[])).is_ok());
+    }
+
+    #[test]
+    fn a_gateway_without_keys_answers_to_this_machine_only() {
+        let cors = CorsOptions { origins: vec!["https://app.example".into()] };
+        for (pairs, fine) in [
+            (&[("host", "127.0.0.1:8080")][..], true),
+            (&[("host", "[::1]:8080")], true),
+            (&[("host", "localhost")], true),
+            (&[("host", "evil.example")], false),
+            (&[("host", "localhost.evil.example")], false),
+            (&[("host", "localhost"), ("origin", "https://evil.example")], false),
+            (&[("host", "localhost"), ("origin", "https://app.example")], true),
+        ] {
+            let checked = check_local(&Uri::from_static("/v1/models"), &headers(pairs), Some(&cors));
+            assert_eq!(checked.is_ok(), fine, "{pairs:?}");
+        }
     }
 }

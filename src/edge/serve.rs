@@ -78,7 +78,7 @@ async fn recorded(
             return models::answer(&serving.snapshot, client.as_deref(), id.as_deref()).map(Next::Answered);
         }
         let prepared = prepare(serving, endpoint, client.as_deref(), request, &mut end).await?;
-        Ok(Next::Dispatch(prepared))
+        Ok(Next::Dispatch(Box::new(prepared)))
     })
     .await;
     match admitted {
@@ -95,7 +95,7 @@ async fn recorded(
 
 enum Next {
     Answered(Response<Body>),
-    Dispatch(Prepared),
+    Dispatch(Box<Prepared>),
 }
 
 /// A call that knows where it may go.
@@ -108,6 +108,9 @@ struct Prepared {
 /// Before the key is looked at, so that guessing keys is bounded as well.
 fn admit(gateway: &Gateway, serving: &Serving, request: &Request<Incoming>) -> Result<(), Error> {
     headers::check(request.version(), request.uri(), request.headers())?;
+    if serving.local_only {
+        headers::check_local(request.uri(), request.headers(), serving.cors.as_ref())?;
+    }
     headers::check_size(request.headers(), serving.limits.header_bytes_max)?;
     if gateway.metrics.calls_in_flight() > serving.limits.calls_max as i64 {
         let message = "The gateway serves as many calls as it may (`limits.calls_max`); try again shortly.";
@@ -129,7 +132,9 @@ async fn prepare(
     let has_body = !http_body::Body::is_end_stream(&body);
     let taken = match endpoint.body {
         BodyKind::Model => intake::modelled(&head.headers, body, &serving.limits).await?,
-        BodyKind::MaybeModel if has_body && names_a_model(&head.headers) => {
+        BodyKind::MaybeModel
+            if has_body && (endpoint.kind != EndpointKind::Other || is_readable(&head.headers)) =>
+        {
             intake::modelled(&head.headers, body, &serving.limits).await?
         }
         _ => Taken { body: intake::unread(body, &serving.limits), model: None, stream: false, bytes: 0 },
@@ -152,6 +157,7 @@ async fn prepare(
         path,
         headers: headers::to_vendor(&head.headers),
         body: taken.body,
+        kind: endpoint.kind,
         shape: endpoint.shape,
         answers_json: endpoint.answers_json,
         wants_usage: rules.wants_usage,
@@ -159,9 +165,11 @@ async fn prepare(
     Ok(Prepared { call, plan, stream: taken.stream })
 }
 
-fn names_a_model(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    kind.starts_with(b"application/json") || kind.starts_with(b"multipart/form-data")
+/// Whether a body may name a model in a form we read.
+fn is_readable(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "multipart/form-data" || kind == "application/json" || kind.ends_with("+json")
 }
 
 fn no_model() -> Error {
@@ -227,7 +235,7 @@ fn no_upstream() -> Error {
 async fn dispatch(
     gateway: &Gateway,
     serving: &Arc<Serving>,
-    prepared: Prepared,
+    prepared: Box<Prepared>,
     mut end: Box<FinishGuard>,
 ) -> Response<Body> {
     let wait = serving.snapshot.rules.waiting_comment;

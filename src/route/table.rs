@@ -30,8 +30,8 @@ pub struct Route {
     pub targets: Vec<Arc<Target>>,
     /// Fields filled in where the client said nothing: name and JSON text.
     pub defaults: Vec<(String, Bytes)>,
-    /// A system message as JSON text, put before the client's messages.
-    pub system: Option<Bytes>,
+    /// System prompt put before the client's messages.
+    pub system: Option<String>,
 }
 
 /// All routes of one configuration.

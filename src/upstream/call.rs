@@ -3,11 +3,13 @@
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use serde_json::{Map, Value};
 
 use crate::api::edit::Edits;
 use crate::api::request::{RequestScan, field_place};
 use crate::error::{Error, Kind, Origin};
 use crate::route::table::{Route, Target};
+use crate::telemetry::EndpointKind;
 use crate::upstream::Upstream;
 use crate::upstream::payload::{Outgoing, Payload};
 use crate::vendor::stream::StreamShape;
@@ -20,6 +22,7 @@ pub struct Call {
     /// The client's headers that may leave.
     pub headers: HeaderMap,
     pub body: CallBody,
+    pub kind: EndpointKind,
     /// How a stream of answers is read.
     pub shape: StreamShape,
     /// Whether the answer is JSON whenever it is no stream: HTML or an error object inside a 200 is then a failure.
@@ -59,17 +62,19 @@ impl Call {
     /// The body as `target` should get it: the client's bytes but for the values that must differ.
     /// `model` is the name the client asked of the route.
     pub fn encode(&self, route: &Route, target: &Target, upstream: &Upstream, model: &str) -> Encoded {
+        let name = target.model_for(model);
         match &self.body {
             CallBody::Json { body, scan } => {
-                let mut edits = Edits::default();
-                self.edit_model(&mut edits, scan, target.model_for(model));
-                edit_defaults(&mut edits, body, scan, route);
-                let usage_injected = self.edit_usage(&mut edits, body, scan, upstream);
-                Encoded { payload: Payload::held(edits.apply(body)), usage_injected }
+                let mut edit = BodyEdit { body, scan, edits: Edits::default(), added: Vec::new() };
+                edit.model(name);
+                edit.fill_in(route, self.kind);
+                let asks =
+                    self.wants_usage && self.shape == StreamShape::Chunks && upstream.spec.stream_usage;
+                let usage_injected = asks && scan.stream && edit.ask_for_usage();
+                Encoded { payload: Payload::held(edit.apply()), usage_injected }
             }
             CallBody::Form { head, model: place, rest } => {
                 let mut edits = Edits::default();
-                let name = target.model_for(model);
                 if head[place.clone()] != *name.as_bytes() {
                     edits.replace(place.clone(), Bytes::copy_from_slice(name.as_bytes()));
                 }
@@ -88,64 +93,97 @@ impl Call {
     pub fn streams(&self) -> bool {
         matches!(&self.body, CallBody::Json { scan, .. } if scan.stream)
     }
+}
 
-    fn edit_model(&self, edits: &mut Edits, scan: &RequestScan, name: &str) {
-        match &scan.model {
-            Some((asked, _)) if asked == name => {}
-            Some((_, place)) => edits.replace(place.clone(), json_text(name)),
-            None if name.is_empty() => {}
-            None => edits.insert(scan.first_field, format!("\"model\":{},", json_text(name))),
+/// The changes to one JSON body.
+struct BodyEdit<'a> {
+    body: &'a Bytes,
+    scan: &'a RequestScan,
+    edits: Edits,
+    /// Fields put in front of the client's, as `"name":value`.
+    added: Vec<String>,
+}
+
+impl BodyEdit<'_> {
+    fn model(&mut self, name: &str) {
+        match (&self.scan.model, &self.scan.null_model) {
+            (Some((asked, _)), _) if asked == name => {}
+            (Some((_, place)), _) | (None, Some(place)) => self.edits.replace(place.clone(), json_text(name)),
+            (None, None) if name.is_empty() => {}
+            (None, None) => self.add("model", &json_text(name)),
         }
     }
 
-    /// Only chat and legacy completions know `stream_options`, and not every vendor takes it.
-    fn edit_usage(&self, edits: &mut Edits, body: &Bytes, scan: &RequestScan, upstream: &Upstream) -> bool {
-        let applies = self.wants_usage
-            && scan.stream
-            && self.shape == StreamShape::Chunks
-            && upstream.spec.stream_usage;
-        if !applies {
+    fn add(&mut self, name: &str, value: &str) {
+        self.added.push(format!("{}:{value}", json_text(name)));
+    }
+
+    fn has(&self, name: &str) -> bool {
+        field_place(self.body, name).is_some()
+    }
+
+    /// What the route fills in where the client said nothing, in the words of the endpoint. Scans the body again, but
+    /// only for routes that fill in anything.
+    fn fill_in(&mut self, route: &Route, kind: EndpointKind) {
+        let responses = kind == EndpointKind::Responses;
+        if !responses && !matches!(kind, EndpointKind::Chat | EndpointKind::Completions) {
+            return;
+        }
+        for (name, value) in &route.defaults {
+            let is_limit = OUTPUT_LIMITS.contains(&name.as_str());
+            let said = if is_limit { OUTPUT_LIMITS.iter().any(|it| self.has(it)) } else { self.has(name) };
+            if !said {
+                let name = if is_limit && responses { "max_output_tokens" } else { name };
+                self.add(name, &String::from_utf8_lossy(value));
+            }
+        }
+        match &route.system {
+            Some(system) if kind == EndpointKind::Chat => self.put_first(system),
+            Some(system) if responses && !self.has("instructions") => {
+                self.add("instructions", &json_text(system));
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts the system prompt before the client's messages.
+    fn put_first(&mut self, system: &str) {
+        let place = field_place(self.body, "messages").filter(|it| self.body[it.start] == b'[');
+        let Some(messages) = place else { return };
+        let inner = &self.body[messages.start + 1..messages.end - 1];
+        let comma = if inner.iter().all(u8::is_ascii_whitespace) { "" } else { "," };
+        let message = format!(r#"{{"role":"system","content":{}}}{comma}"#, json_text(system));
+        self.edits.insert(messages.start + 1, message);
+    }
+
+    /// Asks for the usage of a stream, unless the client did or wrote something that cannot be added to.
+    fn ask_for_usage(&mut self) -> bool {
+        let Some(place) = &self.scan.stream_options else {
+            self.add("stream_options", r#"{"include_usage":true}"#);
+            return true;
+        };
+        let options = serde_json::from_slice::<Option<Map<String, Value>>>(&self.body[place.clone()]);
+        let Ok(options) = options else { return false };
+        let mut options = options.unwrap_or_default();
+        if options.get("include_usage") == Some(&Value::Bool(true)) {
             return false;
         }
-        match &scan.stream_options {
-            None => {
-                edits.insert(scan.first_field, r#""stream_options":{"include_usage":true},"#);
-                true
-            }
-            Some(place) => {
-                let options = serde_json::from_slice::<serde_json::Map<_, _>>(&body[place.clone()]);
-                let mut options: serde_json::Map<String, serde_json::Value> = options.unwrap_or_default();
-                if options.get("include_usage") == Some(&serde_json::Value::Bool(true)) {
-                    return false;
-                }
-                options.insert("include_usage".into(), true.into());
-                edits.replace(place.clone(), serde_json::Value::Object(options).to_string());
-                true
-            }
+        options.insert("include_usage".into(), true.into());
+        self.edits.replace(place.clone(), Value::Object(options).to_string());
+        true
+    }
+
+    fn apply(mut self) -> Vec<Bytes> {
+        if !self.added.is_empty() {
+            let comma = if self.scan.is_empty { "" } else { "," };
+            self.edits.insert(self.scan.first_field, self.added.join(",") + comma);
         }
+        self.edits.apply(self.body)
     }
 }
 
-/// Fields and system prompt that the route fills in. A second scan, only for routes that have any.
-fn edit_defaults(edits: &mut Edits, body: &Bytes, scan: &RequestScan, route: &Route) {
-    for (name, value) in &route.defaults {
-        if field_place(body, name).is_none() {
-            let mut field = json_text(name).into_bytes();
-            field.push(b':');
-            field.extend_from_slice(value);
-            field.push(b',');
-            edits.insert(scan.first_field, field);
-        }
-    }
-    let Some(system) = &route.system else { return };
-    let Some(messages) = field_place(body, "messages").filter(|it| body[it.start] == b'[') else { return };
-    let inner = &body[messages.start + 1..messages.end - 1];
-    let mut message = system.to_vec();
-    if !inner.iter().all(u8::is_ascii_whitespace) {
-        message.push(b',');
-    }
-    edits.insert(messages.start + 1, message);
-}
+/// Names of one and the same bound; vendors refuse a request that has two of them.
+const OUTPUT_LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
 
 fn json_text(text: &str) -> String {
     serde_json::to_string(text).expect("text always serialises")

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
@@ -57,7 +57,7 @@ impl Dialer {
         Self(Arc::new(Shared {
             http,
             tls: tls.map(TlsConnector::from),
-            proxy: matcher(&spec.proxy).filter(|_| !is_loopback(&spec.base_url)),
+            proxy: matcher(&spec.proxy),
             timeout: spec.connect_timeout(),
             metrics,
         }))
@@ -76,7 +76,8 @@ impl Shared {
         let proxy = self.proxy.as_ref().and_then(|it| it.intercept(to));
         let secure = to.scheme_str() == Some("https");
         // Cleartext calls go to an HTTP proxy as they are, in absolute form (RFC 9112, section 3.2.2); all else tunnels.
-        let absolute_form = !secure && proxy.as_ref().is_some_and(|it| it.uri().scheme_str() == Some("http"));
+        // A proxy that wants a password gets it with the tunnel.
+        let absolute_form = !secure && proxy.as_ref().is_some_and(|it| it.basic_auth().is_none());
         let tcp = match &proxy {
             None => self.tcp(to).await?,
             Some(proxy) if absolute_form => self.tcp(proxy.uri()).await?,
@@ -96,23 +97,11 @@ impl Shared {
     }
 
     async fn tunnel(&self, proxy: &Intercept, to: &Uri) -> io::Result<TcpStream> {
-        let at = proxy.uri().clone();
-        let tcp = match at.scheme_str() {
-            Some("socks5" | "socks5h") => {
-                let mut socks = SocksV5::new(at, self.http.clone());
-                if let Some((user, password)) = proxy.raw_auth() {
-                    socks = socks.with_auth(user.to_owned(), password.to_owned());
-                }
-                socks.oneshot(to.clone()).await.map_err(io::Error::other)?
-            }
-            _ => {
-                let mut tunnel = Tunnel::new(at, self.http.clone());
-                if let Some(auth) = proxy.basic_auth() {
-                    tunnel = tunnel.with_auth(auth.clone());
-                }
-                tunnel.oneshot(to.clone()).await.map_err(io::Error::other)?
-            }
-        };
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
+        if let Some(auth) = proxy.basic_auth() {
+            tunnel = tunnel.with_auth(auth.clone());
+        }
+        let tcp = tunnel.oneshot(to.clone()).await.map_err(io::Error::other)?;
         Ok(tcp.into_inner())
     }
 }
@@ -138,12 +127,6 @@ fn matcher(proxy: &ProxySpec) -> Option<Matcher> {
                 .then(|| builder.no(except.clone().unwrap_or_default()).build())
         }
     }
-}
-
-/// A model on this machine is never reached through a proxy on another.
-fn is_loopback(to: &Uri) -> bool {
-    let host = to.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|it| it.is_loopback())
 }
 
 impl Service<Uri> for Dialer {

@@ -103,7 +103,7 @@ async fn what_is_no_json_object_is_refused_before_a_vendor_sees_it() {
 }
 
 const FILLED: &str = "  - { model: polite, targets: [a/model-a], defaults: { temperature: 0.5, stop: [\"\\n\"] }, system: \"You are \\\"kind\\\".\" }\n";
-const SYSTEM: &str = r#"{"content":"You are \"kind\".","role":"system"}"#;
+const SYSTEM: &str = r#"{"role":"system","content":"You are \"kind\"."}"#;
 
 #[tokio::test]
 async fn defaults_are_filled_in_only_where_the_client_said_nothing() {

@@ -75,7 +75,7 @@ async fn begin(gateway: &Gateway, framing: &str, path: &str) -> Raw {
     let mut raw = gateway.raw().await;
     let content_type = content_type();
     raw.write(format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {content_type}\r\n{framing}\r\n\r\n"
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\n{framing}\r\n\r\n"
     ))
     .await;
     raw

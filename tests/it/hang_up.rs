@@ -110,7 +110,9 @@ async fn in_the_middle_of_an_upload() {
     let a = Vendor::with([Reply::hang()]).await;
     let gateway = Gateway::start(&over(&[("a", &a.url())], "default_upstream: a\n")).await;
     let mut upload = gateway.raw().await;
-    upload.write("POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nthe beginning").await;
+    upload
+        .write("POST /v1/files HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nthe beginning")
+        .await;
     a.wait_until("the beginning", |it| it.first().is_some_and(|it| it.body == b"the beginning")).await;
     let left = Instant::now();
     drop(upload);
