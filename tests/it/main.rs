@@ -4,5 +4,15 @@
 // A helper that unwraps fails its test, which is all it should do.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod admin;
+mod callers;
+mod cli;
 mod failover;
+mod limits;
+mod reload;
+mod secrets;
+mod shutdown;
+mod smuggling;
 mod support;
+mod surface;
+mod tls;
