@@ -6,9 +6,9 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
-use crate::names::UpstreamId;
+use crate::names::{ModelName, UpstreamId};
 
 /// Who caused the failure; decides blame in metrics and health.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +112,10 @@ pub struct Details {
     pub retry_after: Option<Duration>,
     /// The vendor's own error body, where it is OpenAI-shaped and can be passed on as it is.
     pub body: Option<Bytes>,
+    /// The vendor's headers, of which the edge passes on what clients may see.
+    pub headers: HeaderMap,
+    /// The model the vendor was asked for.
+    pub model: Option<ModelName>,
     /// `Some(false)` where the client's own retry cannot help either.
     pub should_retry: Option<bool>,
 }
@@ -136,6 +140,8 @@ impl Error {
             code: code.map(Into::into),
             retry_after: None,
             body: None,
+            headers: HeaderMap::new(),
+            model: None,
             should_retry: None,
         }))
     }

@@ -12,8 +12,8 @@
 //! 2. [`edge::serve`] gives it an id and a record, checks host and room, names the client ([`edge::auth`]), reads the
 //!    body ([`edge::intake`]) and scans it once for the fields that decide ([`api::request`]).
 //! 3. [`route::table`] finds the route, [`route::plan`] orders its targets by health and policy.
-//! 4. [`upstream::dispatch`] walks the plan: encode ([`upstream::call`]), send ([`upstream::client`]), and on failure
-//!    read what it means ([`vendor::failure`]), tell [`health`], take the next target.
+//! 4. [`upstream::dispatch`] walks the plan. Each [`upstream::attempt`]: encode ([`upstream::call`]), send
+//!    ([`upstream::client`]), and on failure read what it means ([`vendor::failure`]), tell [`health`]; then the next.
 //! 5. [`upstream::commit`] reads until the first content: from there on the answer belongs to this target.
 //! 6. [`upstream::relay`] is pulled by hyper through [`edge::body`]: frame in, frame out, read along, nothing copied.
 //! 7. [`upstream::finish`] closes the record once: metrics, log line.

@@ -6,19 +6,22 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::api::error_body::error_event;
 use crate::edge::connection::CallPlace;
 use crate::error::{Error, Kind, Origin};
+use crate::health::Verdict;
 use crate::telemetry::Ended;
-use crate::upstream::client::LanePlace;
+use crate::upstream::Upstream;
+use crate::upstream::attempt::{note_flip, verdict};
 use crate::upstream::commit::AnswerBody;
-use crate::upstream::dispatch::{Delivery, note_flip, verdict};
+use crate::upstream::dispatch::Delivery;
 use crate::upstream::finish::FinishGuard;
+use crate::upstream::opaque::Opaque;
 use crate::upstream::relay::Relay;
 
 /// Between two `: waiting` comments. Below the usual 60 s after which load balancers end a silent connection.
@@ -57,10 +60,7 @@ impl Body {
         match body {
             AnswerBody::Whole(bytes) => Body::whole(bytes, end, Ended::Complete),
             AnswerBody::Events(relay) => Body::flowing(Source::Events(relay), end),
-            AnswerBody::Opaque { begun, rest, place } => Body::flowing(
-                Source::Opaque { begun: Some(begun).filter(|it| !it.is_empty()), rest, _place: place },
-                end,
-            ),
+            AnswerBody::Opaque(opaque) => Body::flowing(Source::Opaque(opaque), end),
         }
     }
 
@@ -103,7 +103,7 @@ pub struct Flowing {
 
 enum Source {
     Events(Box<Relay>),
-    Opaque { begun: Option<Bytes>, rest: Incoming, _place: Option<LanePlace> },
+    Opaque(Box<Opaque>),
     Waiting { late: LateAnswer, beat: Pin<Box<Sleep>> },
     Over,
 }
@@ -116,7 +116,7 @@ impl Flowing {
             let polled = match &mut self.source {
                 Source::Over => return Poll::Ready(None),
                 Source::Events(_) => self.poll_relay(cx),
-                Source::Opaque { .. } => self.poll_opaque(cx),
+                Source::Opaque(_) => self.poll_opaque(cx),
                 Source::Waiting { .. } => match self.poll_waiting(cx) {
                     Some(step) => step,
                     None => continue,
@@ -139,13 +139,11 @@ impl Flowing {
                 Poll::Ready(Some(Ok(Frame::data(events))))
             }
             Some(Err(error)) => {
-                if let Some(verdict) = verdict(error.kind) {
-                    let upstream = relay.upstream();
-                    note_flip(upstream, upstream.health.note(verdict, std::time::Instant::now()));
-                }
+                note_failure(relay.upstream(), &error);
                 Poll::Ready(self.last_words(&error, Ended::Cut))
             }
             None => {
+                note_alive(relay.upstream());
                 end.close(Ended::Complete);
                 if let Source::Events(relay) = std::mem::replace(&mut self.source, Source::Over) {
                     relay.release();
@@ -156,41 +154,36 @@ impl Flowing {
     }
 
     fn poll_opaque(&mut self, cx: &mut Context<'_>) -> Step {
-        let (Source::Opaque { begun, rest, .. }, Some(end)) = (&mut self.source, &mut self.end) else {
+        let (Source::Opaque(opaque), Some(end)) = (&mut self.source, &mut self.end) else {
             return Poll::Ready(None);
         };
-        let frame = match begun.take() {
-            Some(bytes) => Some(Ok(Frame::data(bytes))),
-            None => ready!(Pin::new(rest).poll_frame(cx)),
-        };
-        match frame {
-            Some(Ok(frame)) => {
-                end.record.bytes_out += frame.data_ref().map_or(0, |it| it.len() as u64);
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Err(_)) => {
-                end.record.error = Some(Kind::Cut);
+        let frame = ready!(opaque.poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => end.record.bytes_out += frame.data_ref().map_or(0, |it| it.len() as u64),
+            Some(Err(error)) => {
+                note_failure(opaque.upstream(), error);
+                end.record.error = Some(error.kind);
                 end.close(Ended::Cut);
+                // No in-band word fits into a file: the connection breaks off as the upstream's did.
                 self.source = Source::Over;
-                // No in-band word fits into a file: the connection must break off as the upstream's did.
-                Poll::Ready(Some(Err(Error::new(
-                    Kind::Cut,
-                    Origin::Gateway,
-                    "The upstream's answer was cut off.",
-                ))))
             }
             None => {
+                note_alive(opaque.upstream());
                 end.close(Ended::Complete);
                 self.source = Source::Over;
-                Poll::Ready(None)
             }
         }
+        Poll::Ready(frame)
     }
 
     /// `None`: the wait is over, ask the new source.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Option<Step> {
         let Source::Waiting { late, beat } = &mut self.source else { return None };
-        match late.as_mut().poll(cx) {
+        let polled = late.as_mut().poll(cx).map(|(result, mut end)| {
+            end.record.status = StatusCode::OK.as_u16();
+            (result, end)
+        });
+        match polled {
             Poll::Ready((Ok(Delivery { body: AnswerBody::Events(relay), .. }), end)) => {
                 self.end = Some(end);
                 self.source = Source::Events(relay);
@@ -227,7 +220,7 @@ impl Flowing {
             Error::new(Kind::Cut, Origin::Gateway, "The gateway is stopping; send the request again.")
                 .code("gateway_stopping");
         match std::mem::replace(&mut self.source, Source::Over) {
-            Source::Opaque { .. } => Poll::Ready(Some(Err(error))),
+            Source::Opaque(_) => Poll::Ready(Some(Err(error))),
             _ => Poll::Ready(self.last_words(&error, Ended::Drained)),
         }
     }
@@ -242,6 +235,18 @@ impl Flowing {
             end.close(ended);
         }
         Some(Ok(Frame::data(event)))
+    }
+}
+
+/// Only the whole of a streamed answer shows that an upstream is well: one that cuts every stream is not.
+fn note_alive(upstream: &Upstream) {
+    note_flip(upstream, upstream.health.note(Verdict::Alive, std::time::Instant::now()));
+}
+
+/// A failure after the answer had begun counts against its upstream all the same.
+fn note_failure(upstream: &Upstream, error: &Error) {
+    if let Some(verdict) = verdict(error.kind) {
+        note_flip(upstream, upstream.health.note(verdict, std::time::Instant::now()));
     }
 }
 
@@ -273,12 +278,7 @@ impl HttpBody for Body {
         match self {
             Body::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, |it| it.len() as u64)),
             Body::Flowing(flowing) => match &flowing.source {
-                Source::Opaque { begun, rest, .. } => {
-                    let begun = begun.as_ref().map_or(0, |it| it.len() as u64);
-                    rest.size_hint()
-                        .exact()
-                        .map_or_else(SizeHint::default, |it| SizeHint::with_exact(it + begun))
-                }
+                Source::Opaque(opaque) => opaque.size_hint(),
                 _ => SizeHint::default(),
             },
         }

@@ -65,7 +65,7 @@ struct Limits {
 const H2_PREFACE: &[u8] = b"PRI ";
 
 /// The answer to a head that never ended; the connection closes behind it.
-const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 153\r\n\r\n{\"error\":{\"message\":\"The request headers did not arrive in time (`limits.header_read_ms`).\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"timeout\"}}";
+const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 154\r\n\r\n{\"error\":{\"message\":\"The request headers did not arrive in time (`limits.header_read_ms`).\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"timeout\"}}";
 
 /// A client's connection.
 pub struct TimedIo<T> {

@@ -1,6 +1,7 @@
 //! What a path asks for: its kind, how its answer is read, whether its body names a model. Pure.
 
 use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
 
 use crate::error::Error;
 use crate::telemetry::EndpointKind;
@@ -76,12 +77,10 @@ fn is_upload(below: &str) -> bool {
     below == "/files" || below.starts_with("/uploads")
 }
 
-/// A path that walks upwards could leave the upstream's base path.
+/// A path that walks upwards could leave the upstream's base path, however its dots and slashes are written.
 fn check_segments(path: &str) -> Result<(), Error> {
-    let walks = path.split('/').any(|it| {
-        let plain = it.replace("%2e", ".").replace("%2E", ".");
-        plain == "." || plain == ".." || it.contains('\\') || it.to_ascii_lowercase().contains("%2f")
-    });
+    let plain = percent_decode_str(path).decode_utf8_lossy();
+    let walks = plain.split(['/', '\\']).any(|it| it == "." || it == "..");
     match walks {
         true => {
             Err(Error::bad_request("The request path must not hold `.` or `..` segments.")

@@ -1,5 +1,6 @@
 //! Says where a call would go and why, without sending anything: for `/admin/explain` and `tollgate explain`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -7,7 +8,8 @@ use serde_json::{Value, json};
 use crate::edge::models::unknown_model;
 use crate::error::Error;
 use crate::route::options::PolicyName;
-use crate::route::plan::plan;
+use crate::route::plan::{Plan, plan};
+use crate::route::table::Target;
 use crate::snapshot::Snapshot;
 
 /// The plan for `model` as JSON: candidates in order with the reason of their place, and those left out with theirs.
@@ -19,37 +21,10 @@ pub fn explain(snapshot: &Snapshot, model: &str, now: Instant) -> Result<Value, 
         PolicyName::Weighted => "weighted",
     };
     let attempts_max = snapshot.rules.bounds.attempts_max;
-    let candidates: Vec<Value> = plan
-        .targets
-        .iter()
-        .enumerate()
-        .map(|(place, target)| {
-            let reason = match (plan.panic, plan.route.policy) {
-                (true, _) => {
-                    "every target is out; tried in the order of their last failure, the oldest first"
-                        .to_owned()
-                }
-                (_, PolicyName::Priority) => "in service; stands here in the order written".to_owned(),
-                (_, PolicyName::Weighted) => {
-                    format!(
-                        "in service; drawn at random with weight {} (another call may differ)",
-                        target.weight
-                    )
-                }
-            };
-            json!({
-                "place": place + 1,
-                "upstream": target.upstream.as_str(),
-                "model": target.model_for(&plan.model),
-                "tried": place < attempts_max,
-                "reason": reason,
-            })
-        })
-        .collect();
     let out: Vec<Value> = plan
         .excluded
         .iter()
-        .filter(|(target, _)| !plan.targets.iter().any(|it| std::sync::Arc::ptr_eq(it, target)))
+        .filter(|(target, _)| !plan.targets.iter().any(|it| Arc::ptr_eq(it, target)))
         .map(|(target, why)| {
             json!({"upstream": target.upstream.as_str(), "model": target.model_for(&plan.model), "reason": why.as_str()})
         })
@@ -60,7 +35,29 @@ pub fn explain(snapshot: &Snapshot, model: &str, now: Instant) -> Result<Value, 
         "policy": policy,
         "panic": plan.panic,
         "attempts_max": attempts_max,
-        "candidates": candidates,
+        "candidates": candidates(&plan, attempts_max),
         "excluded": out,
     }))
+}
+
+fn candidates(plan: &Plan, attempts_max: usize) -> Vec<Value> {
+    let reason = |target: &Target| match (plan.panic, plan.route.policy) {
+        (true, _) => {
+            "every target is out; tried in the order of their last failure, the oldest first".to_owned()
+        }
+        (_, PolicyName::Priority) => "in service; stands here in the order written".to_owned(),
+        (_, PolicyName::Weighted) => {
+            format!("in service; drawn at random with weight {} (another call may differ)", target.weight)
+        }
+    };
+    let candidate = |(place, target): (usize, &Arc<Target>)| {
+        json!({
+            "place": place + 1,
+            "upstream": target.upstream.as_str(),
+            "model": target.model_for(&plan.model),
+            "tried": place < attempts_max,
+            "reason": reason(target),
+        })
+    };
+    plan.targets.iter().enumerate().map(candidate).collect()
 }

@@ -1,20 +1,22 @@
 //! Which headers pass, both ways. Lists of what may pass, not of what may not: a header nobody thought of stays here.
 
+use std::time::SystemTime;
+
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
 
 use crate::error::Error;
+use crate::vendor::failure::retry_after;
 
 /// Request headers that vendors know; all others are the client's own business, its key, cookies and forwarding
 /// headers above all.
-const TO_VENDOR: [HeaderName; 8] = [
+const TO_VENDOR: [HeaderName; 7] = [
     header::ACCEPT,
     header::ACCEPT_LANGUAGE,
     header::CONTENT_TYPE,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
     header::RANGE,
-    header::REFERER,
     header::USER_AGENT,
 ];
 
@@ -77,6 +79,14 @@ pub fn to_client(headers: &HeaderMap) -> HeaderMap {
     passing(headers, &TO_CLIENT, &TO_CLIENT_PREFIXES, |_| true)
 }
 
+/// The part of a failed answer's headers that clients may see: limits, waits and ids, but nothing of its body, which
+/// may not be the one the client gets. A wait in a form that nobody could read is none.
+pub fn of_failure(headers: &HeaderMap) -> HeaderMap {
+    let readable = retry_after(headers, SystemTime::now()).is_some();
+    let also = |name: &HeaderName| readable || !name.as_str().starts_with("retry-after");
+    passing(headers, &[header::RETRY_AFTER], &TO_CLIENT_PREFIXES, also)
+}
+
 fn passing(
     headers: &HeaderMap,
     names: &[HeaderName],
@@ -97,6 +107,23 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<&str> {
     let values = headers.get_all(header::CONNECTION).iter().filter_map(|it| it.to_str().ok());
     values.flat_map(|it| it.split(',')).map(str::trim).filter(|it| !it.is_empty()).collect()
 }
+
+/// Refuses headers larger than `bytes_max`. hyper has a bound of its own, on its buffer, behind this one.
+pub fn check_size(headers: &HeaderMap, bytes_max: usize) -> Result<(), Error> {
+    let bytes: usize =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FRAMING_BYTES).sum();
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    let message =
+        format!("The request headers are larger than {bytes_max} bytes (`limits.header_bytes_max`).");
+    Err(Error::bad_request(message)
+        .status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+        .code("request_headers_too_large"))
+}
+
+/// Colon, space and line end of a header line.
+const FRAMING_BYTES: usize = 4;
 
 /// Refuses a request whose host is missing, doubled or no host (RFC 9112, section 3.2), and protocols we do not speak.
 pub fn check(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {

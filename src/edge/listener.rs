@@ -155,8 +155,7 @@ fn builder(header_bytes_max: usize) -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_buf_size(header_bytes_max.max(H1_BUFFER_BYTES))
-        .pipeline_flush(true);
+        .max_buf_size(header_bytes_max.max(H1_BUFFER_BYTES));
     builder
         .http2()
         .timer(TokioTimer::new())

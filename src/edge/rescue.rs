@@ -6,13 +6,16 @@ use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{HeaderName, HeaderValue, Response, header};
 
 use crate::api::error_body::error_json;
 use crate::edge::body::Body;
+use crate::edge::headers;
 use crate::error::{Error, Kind, Origin};
 use crate::telemetry::Ended;
 use crate::upstream::finish::FinishGuard;
+
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// Runs `call`; a panic in it becomes an error of this call and harms no other.
 pub async fn caught<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -45,12 +48,17 @@ pub fn bare(error: &Error) -> Response<Body> {
     let mut response = Response::new(Body::plain(body));
     *response.status_mut() = error.status;
     let headers = response.headers_mut();
+    if error.kind != Kind::KeyRefused {
+        *headers = headers::of_failure(&error.headers);
+    }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(wait) = error.retry_after {
+    if let Some(wait) = error.retry_after
+        && !headers.contains_key(header::RETRY_AFTER)
+    {
         // Rounded up: coming back early is refused again.
         let seconds = wait.as_millis().div_ceil(1_000);
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds as u64));
-        headers.insert("retry-after-ms", HeaderValue::from(wait.as_millis() as u64));
+        headers.insert(RETRY_AFTER_MS, HeaderValue::from(wait.as_millis() as u64));
     }
     if let Some(should) = error.should_retry {
         headers.insert("x-should-retry", HeaderValue::from_static(if should { "true" } else { "false" }));

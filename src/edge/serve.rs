@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
 
 use crate::edge::auth::Client;
 use crate::edge::body::{Body, LateAnswer};
@@ -72,8 +73,9 @@ async fn recorded(
         let client = serving.clients.client(request.headers())?;
         end.record.client = client.as_ref().map(|it| it.name.clone());
         if endpoint.kind == EndpointKind::Models {
-            let id = endpoint.path.strip_prefix("/models/");
-            return models::answer(&serving.snapshot, client.as_deref(), id).map(Next::Answered);
+            let id =
+                endpoint.path.strip_prefix("/models/").map(|it| percent_decode_str(it).decode_utf8_lossy());
+            return models::answer(&serving.snapshot, client.as_deref(), id.as_deref()).map(Next::Answered);
         }
         let prepared = prepare(serving, endpoint, client.as_deref(), request, &mut end).await?;
         Ok(Next::Dispatch(prepared))
@@ -106,6 +108,7 @@ struct Prepared {
 /// Before the key is looked at, so that guessing keys is bounded as well.
 fn admit(gateway: &Gateway, serving: &Serving, request: &Request<Incoming>) -> Result<(), Error> {
     headers::check(request.version(), request.uri(), request.headers())?;
+    headers::check_size(request.headers(), serving.limits.header_bytes_max)?;
     if gateway.metrics.calls_in_flight() > serving.limits.calls_max as i64 {
         let message = "The gateway serves as many calls as it may (`limits.calls_max`); try again shortly.";
         return Err(Error::new(Kind::Overloaded, Origin::Gateway, message).retry_after(Some(OVERLOADED_WAIT)));
@@ -228,7 +231,9 @@ async fn dispatch(
     mut end: Box<FinishGuard>,
 ) -> Response<Body> {
     let wait = serving.snapshot.rules.waiting_comment;
-    let streams = prepared.stream && prepared.call.shape != StreamShape::Opaque && !wait.is_zero();
+    let failover_open = prepared.plan.targets.len() > 1;
+    let streams =
+        prepared.stream && prepared.call.shape != StreamShape::Opaque && failover_open && !wait.is_zero();
     if !streams {
         let result = search(serving, &prepared, &mut end).await;
         return finished(result, end);
@@ -263,9 +268,9 @@ async fn search(serving: &Serving, prepared: &Prepared, end: &mut FinishGuard) -
     })
     .await;
     if let Ok(delivery) = &result {
-        end.record.upstream = Some(delivery.upstream.spec.id.clone());
-        end.record.model_sent = Some(ModelName::from(&*delivery.model));
         end.record.status = delivery.status.as_u16();
+        let ids = ["x-request-id", "request-id"];
+        end.record.vendor_request_id = ids.iter().find_map(|it| delivery.headers.get(*it)).cloned();
     }
     result
 }
@@ -279,7 +284,13 @@ fn stopping() -> Error {
 fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>) -> Response<Body> {
     let attempts = end.record.attempts() as u64;
     let mut response = match result {
-        Err(error) => rescue::answer(&error, end),
+        Err(error) => {
+            let mut response = rescue::answer(&error, end);
+            if let (Origin::Upstream(upstream), Some(model)) = (&error.origin, &error.model) {
+                name_target(response.headers_mut(), upstream.as_str(), model.as_str());
+            }
+            response
+        }
         Ok(delivery) => {
             if matches!(delivery.body, crate::upstream::commit::AnswerBody::Whole(_)) {
                 end.first_content(std::time::Instant::now());
@@ -287,12 +298,7 @@ fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>) -> Respo
             let mut response = Response::new(Body::answer(delivery.body, end));
             *response.status_mut() = delivery.status;
             *response.headers_mut() = headers::to_client(&delivery.headers);
-            let headers = response.headers_mut();
-            let id = HeaderValue::from_str(delivery.upstream.spec.id.as_str());
-            if let (Ok(upstream), Ok(model)) = (id, HeaderValue::from_str(&delivery.model)) {
-                headers.insert(X_TOLLGATE_UPSTREAM, upstream);
-                headers.insert(X_TOLLGATE_MODEL, model);
-            }
+            name_target(response.headers_mut(), delivery.upstream.spec.id.as_str(), &delivery.model);
             response
         }
     };
@@ -300,4 +306,12 @@ fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>) -> Respo
         response.headers_mut().insert(X_TOLLGATE_ATTEMPTS, HeaderValue::from(attempts));
     }
     response
+}
+
+/// Says who answered, or failed to.
+fn name_target(headers: &mut HeaderMap, upstream: &str, model: &str) {
+    if let (Ok(upstream), Ok(model)) = (HeaderValue::from_str(upstream), HeaderValue::from_str(model)) {
+        headers.insert(X_TOLLGATE_UPSTREAM, upstream);
+        headers.insert(X_TOLLGATE_MODEL, model);
+    }
 }

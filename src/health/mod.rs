@@ -194,25 +194,47 @@ impl UpstreamHealth {
         self.on_trial.store(false, Relaxed);
     }
 
-    /// Counts what an attempt showed. Returns the flip it caused, if any.
+    /// Counts what a call showed. Returns the flip it caused, if any. While the circuit is not closed it changes nothing:
+    /// a call that began before the circuit opened says nothing new.
     pub fn note(&self, verdict: Verdict, now: Instant) -> Option<CircuitState> {
         let now_ms = self.ms(now);
+        if verdict == Verdict::Failed {
+            self.last_failure_ms.store(now_ms.max(1), Relaxed);
+        }
+        if self.state.load(Relaxed) != CLOSED {
+            return None;
+        }
         self.roll_window(now_ms);
         self.window_calls.fetch_add(1, Relaxed);
         match verdict {
-            Verdict::Alive => self.note_alive(),
+            Verdict::Alive => {
+                if self.failures.load(Relaxed) != 0 {
+                    self.failures.store(0, Relaxed);
+                }
+                None
+            }
             Verdict::Failed => self.note_failed(now_ms),
         }
     }
 
-    fn note_alive(&self) -> Option<CircuitState> {
-        if self.failures.load(Relaxed) != 0 {
-            self.failures.store(0, Relaxed);
-        }
+    /// Counts what a call on trial, or of last resort, showed: it closes the circuit or opens it for longer.
+    pub fn conclude(&self, verdict: Verdict, now: Instant) -> Option<CircuitState> {
         if self.state.load(Relaxed) == CLOSED {
-            return None;
+            return self.note(verdict, now);
         }
+        match verdict {
+            Verdict::Alive => self.close(),
+            Verdict::Failed => {
+                let now_ms = self.ms(now);
+                self.last_failure_ms.store(now_ms.max(1), Relaxed);
+                self.on_trial.swap(false, Relaxed).then(|| self.open(now_ms))
+            }
+        }
+    }
+
+    fn close(&self) -> Option<CircuitState> {
         self.state.store(CLOSED, Relaxed);
+        self.failures.store(0, Relaxed);
         self.reopenings.store(0, Relaxed);
         self.on_trial.store(false, Relaxed);
         self.window_calls.store(0, Relaxed);
@@ -221,14 +243,9 @@ impl UpstreamHealth {
     }
 
     fn note_failed(&self, now_ms: u64) -> Option<CircuitState> {
-        self.last_failure_ms.store(now_ms.max(1), Relaxed);
         let in_a_row = self.failures.fetch_add(1, Relaxed) + 1;
         let failed = self.window_failures.fetch_add(1, Relaxed) + 1;
         let calls = self.window_calls.load(Relaxed);
-        if self.state.load(Relaxed) != CLOSED {
-            // A failure of a call begun before the circuit opened says nothing new; one on trial does.
-            return self.on_trial.swap(false, Relaxed).then(|| self.open(now_ms));
-        }
         let share = u64::from(failed) * 100 >= u64::from(self.options.failure_percent) * u64::from(calls);
         let opens = in_a_row >= self.options.failures || (calls >= self.options.calls_min && share);
         (opens && self.state.swap(OPEN, Relaxed) == CLOSED).then(|| self.open(now_ms))
@@ -277,6 +294,10 @@ impl UpstreamHealth {
     /// A 401, 402 or 403: the key is benched.
     pub fn refuse_key(&self, key: usize, now: Instant) {
         self.keys[key].refused_until_ms.store(self.ms(now) + REFUSED_KEY_MS, Relaxed);
+    }
+
+    pub fn has_usable_key(&self, now: Instant) -> bool {
+        self.keys_exclusion(self.ms(now)).is_none()
     }
 
     pub fn key_states(&self, now: Instant) -> Vec<KeyState> {

@@ -55,13 +55,14 @@ fn half_open_lets_one_call_through_and_each_failure_doubles_the_wait() {
     assert_eq!(health.exclusion(MODEL, half_open), None);
     assert!(health.begin_trial(half_open) && !health.begin_trial(half_open));
     assert_eq!(health.exclusion(MODEL, half_open), Some(Exclusion::CircuitOpen));
-    assert_eq!(health.note(Verdict::Failed, half_open), Some(CircuitState::Open));
+    assert_eq!(health.note(Verdict::Alive, half_open), None, "a call from before says nothing new");
+    assert_eq!(health.conclude(Verdict::Failed, half_open), Some(CircuitState::Open));
     assert_eq!(health.circuit(half_open + ms(1_999)), CircuitState::Open);
     let again = half_open + ms(2_200);
     assert!(health.begin_trial(again));
     health.abandon_trial();
     assert!(health.begin_trial(again));
-    assert_eq!(health.note(Verdict::Alive, again), Some(CircuitState::Closed));
+    assert_eq!(health.conclude(Verdict::Alive, again), Some(CircuitState::Closed));
     assert_eq!(health.exclusion(MODEL, again), None);
 }
 

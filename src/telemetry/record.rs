@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::Method;
+use http::{HeaderValue, Method};
 use serde::Serializer;
 use serde::ser::{Serialize, SerializeMap};
 
@@ -108,6 +108,8 @@ pub struct CallRecord {
     pub upstream: Option<UpstreamId>,
     /// The model as that upstream was asked for it.
     pub model_sent: Option<ModelName>,
+    /// The vendor's own id of the call, for a question to its support.
+    pub vendor_request_id: Option<HeaderValue>,
     pub stream: bool,
     /// The status the client got; 0 while it has none.
     pub status: u16,
@@ -139,6 +141,7 @@ impl CallRecord {
             route: None,
             upstream: None,
             model_sent: None,
+            vendor_request_id: None,
             stream: false,
             status: 0,
             failed_attempts: Vec::new(),
@@ -162,7 +165,7 @@ impl CallRecord {
     pub fn level(&self) -> LogLevel {
         let clients_fault = matches!(self.error, Some(Kind::BadRequest | Kind::Unauthorized));
         match self.ended {
-            _ if !self.failed_attempts.is_empty() => LogLevel::Warn,
+            _ if self.failed_attempts.iter().any(|it| it.error != Kind::BadRequest) => LogLevel::Warn,
             Ended::Complete | Ended::ClientGone => LogLevel::Info,
             Ended::Failed if clients_fault => LogLevel::Info,
             Ended::Failed | Ended::Cut | Ended::Drained => LogLevel::Warn,
@@ -221,6 +224,8 @@ impl CallRecord {
         known(map, "route", self.route.as_deref())?;
         known(map, "upstream", self.upstream.as_ref().map(UpstreamId::as_str))?;
         known(map, "upstream_model", shown(&self.model_sent))?;
+        let vendor_id = self.vendor_request_id.as_ref().and_then(|it| it.to_str().ok());
+        known(map, "vendor_request_id", vendor_id.map(|it| line::cut(it, MODEL_BYTES_MAX)))?;
         map.serialize_entry("stream", &self.stream)
     }
 

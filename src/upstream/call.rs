@@ -75,8 +75,18 @@ impl Call {
                 }
                 Encoded { payload: rest.with_pieces(edits.apply(head)), usage_injected: false }
             }
-            CallBody::Plain(payload) => Encoded { payload: payload.clone(), usage_injected: false },
+            CallBody::Plain(payload) => Encoded { payload: payload.again(), usage_injected: false },
         }
+    }
+
+    /// Whether the client named a model.
+    pub fn names_model(&self) -> bool {
+        !matches!(self.body, CallBody::Plain(_))
+    }
+
+    /// Whether the client asked for a stream of events.
+    pub fn streams(&self) -> bool {
+        matches!(&self.body, CallBody::Json { scan, .. } if scan.stream)
     }
 
     fn edit_model(&self, edits: &mut Edits, scan: &RequestScan, name: &str) {

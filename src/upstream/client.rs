@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -50,6 +50,10 @@ struct Lane {
     in_flight: Arc<AtomicU32>,
 }
 
+/// A pooled connection that had died fails at once, within a round trip; a failure after this may come from a vendor
+/// that had begun to work, and is not sent again unasked.
+const STALE_WITHIN: Duration = Duration::from_millis(400);
+
 /// Holds a place on an HTTP/2 connection until the answer has ended.
 pub struct LanePlace(Arc<AtomicU32>);
 
@@ -63,6 +67,8 @@ impl Drop for LanePlace {
 pub struct Answer {
     pub response: Response<Incoming>,
     pub place: Option<LanePlace>,
+    /// A stale connection was replaced: the vendor may have seen the request twice.
+    pub resent: bool,
 }
 
 /// Why no head came.
@@ -95,20 +101,21 @@ impl Connections {
     ) -> Result<Answer, SendFault> {
         if let Some((lane, place)) = self.lane() {
             let response = lane.request(first).await.map_err(SendFault::of)?;
-            return Ok(Answer { response, place: Some(place) });
+            return Ok(Answer { response, place: Some(place), resent: false });
         }
+        let begun = Instant::now();
         let capture = capture_connection(&mut first);
         let fault = match self.pooled.request(first).await {
             Ok(response) => {
                 if let Some(uses) = response.extensions().get::<LinkUses>() {
                     uses.0.fetch_add(1, Relaxed);
                 }
-                return Ok(Answer { response, place: None });
+                return Ok(Answer { response, place: None, resent: false });
             }
             Err(fault) => fault,
         };
-        let was_reused = was_reused(&capture) && !fault.is_connect();
-        match again().filter(|_| was_reused) {
+        let stale = !fault.is_connect() && begun.elapsed() < STALE_WITHIN && was_reused(&capture);
+        match again().filter(|_| stale) {
             Some(request) => self.send_fresh(request).await,
             None => Err(SendFault::of(fault)),
         }
@@ -116,7 +123,7 @@ impl Connections {
 
     async fn send_fresh(&self, request: Request<Outgoing>) -> Result<Answer, SendFault> {
         let response = self.fresh.request(request).await.map_err(SendFault::of)?;
-        Ok(Answer { response, place: None })
+        Ok(Answer { response, place: None, resent: true })
     }
 
     /// The least busy HTTP/2 connection, opening another when the wanted ones are full.

@@ -15,8 +15,13 @@ use crate::error::{Error, Kind, Origin};
 use crate::upstream::Upstream;
 use crate::upstream::client::LanePlace;
 use crate::upstream::finish::FinishGuard;
+use crate::upstream::opaque::Opaque;
+use crate::upstream::patience::Patience;
 use crate::upstream::relay::Relay;
 use crate::vendor::failure::{Failure, is_error_in_success};
+
+/// Told when an answer's content did not begin in time.
+pub const NO_CONTENT: &str = "The upstream sent no content in time (`timeouts.first_content_ms`).";
 
 /// An answer that may be shown.
 pub enum AnswerBody {
@@ -24,21 +29,23 @@ pub enum AnswerBody {
     Whole(Bytes),
     /// Events, from the first on.
     Events(Box<Relay>),
-    /// What has come, and what still comes, unread.
-    Opaque { begun: Bytes, rest: Incoming, place: Option<LanePlace> },
+    /// As it comes, unread.
+    Opaque(Box<Opaque>),
 }
 
-/// Reads a stream up to its first content, or until `first_content` passes.
+/// Reads a stream up to its first content, or until `until` passes.
 pub async fn first_content(relay: &mut Relay, until: Instant, end: &mut FinishGuard) -> Result<(), Error> {
     let upstream = Arc::clone(relay.upstream());
     match tokio::time::timeout_at(until, poll_fn(|cx| relay.poll_commit(cx, end))).await {
         Ok(result) => result,
-        Err(_) => Err(error(
-            &upstream,
-            Kind::Timeout,
-            "The upstream sent no content in time (`timeouts.first_content_ms`).",
-        )),
+        Err(_) => Err(error(&upstream, Kind::Timeout, NO_CONTENT)),
     }
+}
+
+/// Reads a stream up to its first sign of life. Nothing is left to fail over to, but an error that comes first can
+/// still be told by the status.
+pub async fn first_sign(relay: &mut Relay, end: &mut FinishGuard) -> Result<(), Error> {
+    poll_fn(|cx| relay.poll_begin(cx, end)).await
 }
 
 /// How far and how long an answer is held.
@@ -51,7 +58,7 @@ pub struct Hold {
 /// Reads a JSON answer whole, so that one that breaks off can still come from elsewhere; a longer one than
 /// `hold.bytes_max` is shown as it comes.
 pub async fn whole_answer(
-    upstream: &Upstream,
+    upstream: &Arc<Upstream>,
     head: &http::response::Parts,
     mut body: Incoming,
     place: Option<LanePlace>,
@@ -59,6 +66,10 @@ pub async fn whole_answer(
 ) -> Result<AnswerBody, Error> {
     let is_html =
         head.headers.get(header::CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"text/html"));
+    let not_json = || error(upstream, Kind::VendorFailed, "The upstream answered something other than JSON.");
+    if is_html {
+        return Err(not_json());
+    }
     let mut begun = Begun::default();
     loop {
         let until = hold.until.min(Instant::now() + hold.idle);
@@ -73,17 +84,24 @@ pub async fn whole_answer(
         if let Ok(data) = frame.into_data() {
             begun.push(data);
         }
-        if begun.len() > hold.bytes_max && !is_html {
-            return Ok(AnswerBody::Opaque { begun: begun.finish(), rest: body, place });
+        if begun.len() > hold.bytes_max {
+            let patience = Patience::new(hold.idle, hold.until);
+            return Ok(AnswerBody::Opaque(Box::new(Opaque::new(
+                upstream,
+                begun.finish(),
+                body,
+                patience,
+                place,
+            ))));
         }
     }
     let whole = begun.finish();
     let first = whole.iter().find(|it| !it.is_ascii_whitespace());
-    if is_html || !matches!(first, Some(b'{' | b'[')) {
-        return Err(error(upstream, Kind::VendorFailed, "The upstream answered something other than JSON."));
+    if !matches!(first, Some(b'{' | b'[')) {
+        return Err(not_json());
     }
     if is_error_in_success(&whole) {
-        return Err(read_failure(upstream, StatusCode::OK, &head.headers, &whole));
+        return Err(read_failure(upstream, StatusCode::OK, &head.headers, &whole, true));
     }
     Ok(AnswerBody::Whole(whole))
 }
@@ -117,10 +135,16 @@ impl Begun {
 }
 
 /// A vendor's failure as the call's error, without the upstream's keys and address.
-pub fn read_failure(upstream: &Upstream, status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Error {
-    let mut error = Failure { upstream: &upstream.spec.id, status, headers, body }.read();
-    error.message = upstream.masked(&error.message);
-    error.body = error.body.take().filter(|it| !upstream.betrayed_by(it));
+pub fn read_failure(
+    upstream: &Upstream,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &Bytes,
+    names_model: bool,
+) -> Error {
+    let failure = Failure { upstream: &upstream.spec.id, status, headers, body, names_model };
+    let mut error = upstream.discreet(failure.read());
+    error.headers = headers.clone();
     error
 }
 

@@ -4,27 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Origin, Retry};
-use crate::health::{CircuitState, Exclusion, KeyState, UpstreamHealth, Verdict};
+use crate::health::Exclusion;
 use crate::route::plan::Plan;
-use crate::route::table::Target;
-use crate::telemetry::record::Attempt;
 use crate::upstream::Upstream;
-use crate::upstream::call::{self, Call, Encoded};
-use crate::upstream::client::{Answer, SendFault};
-use crate::upstream::commit::{self, AnswerBody, Hold, error};
+use crate::upstream::attempt::{AttemptOn, Failed, Terms};
+use crate::upstream::call::Call;
+use crate::upstream::commit::AnswerBody;
 use crate::upstream::finish::FinishGuard;
-use crate::upstream::relay::{Relay, RelayOptions};
-
-/// A vendor's error body is read up to here, in bytes, and for this long.
-const ERROR_BYTES_MAX: usize = 64 << 10;
-const ERROR_TIME: Duration = Duration::from_secs(5);
 
 /// Bounds of one call.
 #[derive(Clone, Debug)]
@@ -51,52 +41,59 @@ pub struct Dispatcher<'a> {
     pub bounds: &'a DispatchBounds,
 }
 
-/// A failed attempt and how far it got.
-struct Failed {
-    error: Error,
-    status: Option<u16>,
-    sent: bool,
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        Self { error, status: None, sent: true }
-    }
-}
-
 impl Dispatcher<'_> {
     /// Serves `call` by the first target of `plan` that answers.
     pub async fn run(&self, call: &Call, plan: &Plan, end: &mut FinishGuard) -> Result<Delivery, Error> {
-        let deadline = Instant::now() + self.bounds.call;
+        let call_deadline = Instant::now() + self.bounds.call;
+        let mut targets = plan.targets.iter().peekable();
+        let mut next = targets.next();
         let mut worst: Option<Error> = None;
-        let targets = &plan.targets[..plan.targets.len().min(self.bounds.attempts_max)];
-        for (index, target) in targets.iter().enumerate() {
-            let upstream = &self.upstreams[target.slot];
-            if worst.is_some() && !self.may_go_on(call, deadline) {
+        let mut left: Option<(usize, Failed)> = None;
+        let mut attempts_left = self.bounds.attempts_max;
+        while let Some(target) = next.filter(|_| attempts_left > 0) {
+            if left.is_some() && !self.may_go_on(call, call_deadline) {
                 break;
             }
-            end.serves(&target.metrics);
-            let begun = Instant::now();
-            let more = index + 1 < targets.len();
-            let attempt = AttemptOn { call, plan, target, upstream, deadline, more, bounds: self.bounds };
-            match attempt.run(end).await {
-                Ok(delivery) => {
-                    upstream.metrics.attempt_ok();
-                    return Ok(delivery);
-                }
-                Err(failed) => {
-                    attempt.note(&failed, begun, end);
-                    if failed.error.retry == Retry::Never {
-                        return Err(failed.error);
-                    }
-                    if more {
-                        upstream.metrics.failed_over(failed.error.kind);
-                    }
-                    worst = Some(most_telling(worst, failed.error));
-                }
+            let Some(terms) = Terms::of(target, &plan.model, plan.panic, std::time::Instant::now()) else {
+                next = targets.next();
+                continue;
+            };
+            if let Some((slot, failed)) = left.take() {
+                self.note_retry(slot, target.slot, failed, &mut worst);
             }
+            attempts_left -= 1;
+            let upstream = &self.upstreams[target.slot];
+            let own_limit = Duration::from_millis(upstream.spec.timeouts.call_ms);
+            let deadline = call_deadline.min(Instant::now() + own_limit);
+            let more = attempts_left > 0 && targets.peek().is_some();
+            let attempt = AttemptOn { call, plan, target, upstream, deadline, more, bounds: self.bounds };
+            let failed = match attempt.run(terms, end).await {
+                Ok(delivery) => return Ok(delivery),
+                Err(failed) if failed.error.retry == Retry::Never => return Err(failed.error),
+                Err(failed) => failed,
+            };
+            // A refusal of one key says nothing of the others: the same target is asked with the next.
+            let another_key = is_about_the_key(failed.error.kind)
+                && upstream.health.has_usable_key(std::time::Instant::now());
+            if !another_key {
+                next = targets.next();
+            }
+            left = Some((target.slot, failed));
         }
-        Err(exhausted(worst, plan))
+        let last = left.map(|(_, failed)| failed.error);
+        Err(exhausted(last.map(|it| most_telling(worst, it)), plan))
+    }
+
+    /// Another attempt follows a failed one: it may cost twice, and it may be a failover.
+    fn note_retry(&self, from: usize, to: usize, failed: Failed, worst: &mut Option<Error>) {
+        let metrics = &self.upstreams[from].metrics;
+        if failed.sent {
+            metrics.retried_after_send();
+        }
+        if from != to {
+            metrics.failed_over(failed.error.kind);
+        }
+        *worst = Some(most_telling(worst.take(), failed.error));
     }
 
     fn may_go_on(&self, call: &Call, deadline: Instant) -> bool {
@@ -104,232 +101,9 @@ impl Dispatcher<'_> {
     }
 }
 
-/// One attempt's surroundings.
-struct AttemptOn<'a> {
-    call: &'a Call,
-    plan: &'a Plan,
-    target: &'a Target,
-    upstream: &'a Arc<Upstream>,
-    deadline: Instant,
-    /// Another target is left to try.
-    more: bool,
-    bounds: &'a DispatchBounds,
-}
-
-/// A half-open circuit's one trial; given back if the attempt ends without a verdict, as when the client hangs up.
-struct Trial<'a>(&'a UpstreamHealth);
-
-impl Drop for Trial<'_> {
-    fn drop(&mut self) {
-        self.0.abandon_trial();
-    }
-}
-
-impl AttemptOn<'_> {
-    async fn run(&self, end: &mut FinishGuard) -> Result<Delivery, Failed> {
-        let health = &self.upstream.health;
-        let now = std::time::Instant::now();
-        let _trial = health.begin_trial(now).then(|| Trial(health));
-        let key = health.pick_key(now);
-        let encoded = self.call.encode(&self.plan.route, self.target, self.upstream, &self.plan.model);
-        let answer = self.send(key, &encoded).await?;
-        let (head, body) = answer.response.into_parts();
-        if !head.status.is_success() && head.status != StatusCode::NOT_MODIFIED {
-            let body = read_error_body(body).await;
-            let error = commit::read_failure(self.upstream, head.status, &head.headers, &body);
-            self.bench(key, &error);
-            return Err(Failed { error, status: Some(head.status.as_u16()), sent: true });
-        }
-        let status = head.status;
-        let body =
-            self.admit(&head, body, answer.place, &encoded, end).await.inspect_err(|it| self.bench(key, it));
-        let body = body.map_err(|error| Failed { error, status: Some(status.as_u16()), sent: true })?;
-        self.note_flip(health.note(Verdict::Alive, std::time::Instant::now()));
-        Ok(Delivery {
-            status: head.status,
-            headers: head.headers,
-            body,
-            upstream: Arc::clone(self.upstream),
-            model: self.target.model_for(&self.plan.model).into(),
-        })
-    }
-
-    async fn send(&self, key: usize, encoded: &Encoded) -> Result<Answer, Failed> {
-        let request = || call::request(self.call, self.upstream, key, &encoded.payload);
-        let first_byte = Duration::from_millis(self.upstream.spec.timeouts.first_byte_ms);
-        let until = self.deadline.min(Instant::now() + first_byte);
-        let again = || encoded.payload.is_whole().then(|| request().ok()).flatten();
-        let sent = self.upstream.connections.send(request()?, again);
-        let unsent = |error| Failed { error, status: None, sent: false };
-        match tokio::time::timeout_at(until, sent).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(SendFault::Connect(fault))) => {
-                tracing::debug!(event = "connect_failed", upstream = %self.upstream.spec.id, reason = %reason(&fault));
-                Err(unsent(error(self.upstream, Kind::Connect, "The upstream could not be reached.")))
-            }
-            Ok(Err(SendFault::Broken(fault))) => {
-                tracing::debug!(event = "connection_broken", upstream = %self.upstream.spec.id, reason = %reason(&fault));
-                Err(self.client_fault(&fault).unwrap_or_else(|| {
-                    error(self.upstream, Kind::Reset, "The upstream closed the connection without an answer.")
-                }))?
-            }
-            Err(_) => Err(error(
-                self.upstream,
-                Kind::Timeout,
-                "The upstream did not answer in time (`timeouts.first_byte_ms`).",
-            ))?,
-        }
-    }
-
-    /// A body that streams through can break on the client's side; that is nobody else's fault.
-    fn client_fault(&self, fault: &(dyn std::error::Error + 'static)) -> Option<Error> {
-        let mut source = Some(fault);
-        while let Some(fault) = source {
-            if let Some(error) = fault.downcast_ref::<Error>() {
-                return Some(error.clone());
-            }
-            source = fault.source();
-        }
-        None
-    }
-
-    /// Takes a successful head's body as far as must be known before the client may see it.
-    async fn admit(
-        &self,
-        head: &http::response::Parts,
-        body: Incoming,
-        place: Option<crate::upstream::client::LanePlace>,
-        encoded: &Encoded,
-        end: &mut FinishGuard,
-    ) -> Result<AnswerBody, Error> {
-        let timeouts = &self.upstream.spec.timeouts;
-        let idle = Duration::from_millis(timeouts.idle_ms);
-        let content_type = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        if head.headers.contains_key(header::CONTENT_ENCODING) {
-            // Not asked for, so unreadable here; the client may know what to do with it.
-            return Ok(AnswerBody::Opaque { begun: Bytes::new(), rest: body, place });
-        }
-        if content_type.starts_with(b"text/event-stream") {
-            let options = RelayOptions {
-                shape: self.call.shape,
-                remove_usage_chunk: encoded.usage_injected,
-                idle,
-                deadline: self.deadline,
-                event_bytes_max: self.bounds.event_bytes_max,
-            };
-            let mut relay = Box::new(Relay::new(options, Arc::clone(self.upstream), body, place));
-            if self.more && self.call.body.is_whole() {
-                let wait = Duration::from_millis(timeouts.first_content_ms);
-                commit::first_content(&mut relay, self.deadline.min(Instant::now() + wait), end).await?;
-            }
-            return Ok(AnswerBody::Events(relay));
-        }
-        if !self.call.answers_json {
-            return Ok(AnswerBody::Opaque { begun: Bytes::new(), rest: body, place });
-        }
-        let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
-        let answer = commit::whole_answer(self.upstream, head, body, place, hold).await?;
-        if let AnswerBody::Whole(bytes) = &answer {
-            end.record.usage = commit::usage_of(bytes);
-        }
-        Ok(answer)
-    }
-
-    /// Lets the key or the model rest that the vendor refused.
-    fn bench(&self, key: usize, error: &Error) {
-        let (health, now) = (&self.upstream.health, std::time::Instant::now());
-        match error.kind {
-            Kind::RateLimited => health.cool_key(key, error.retry_after, now),
-            Kind::ModelMissing => {
-                health.mark_missing(&self.target.model_for(&self.plan.model).into(), now);
-            }
-            Kind::KeyRefused => {
-                if health.key_states(now).get(key) != Some(&KeyState::Refused) {
-                    tracing::error!(event = "key_refused", upstream = %self.upstream.spec.id, key,
-                        "the vendor refused this key or its account; the key is benched");
-                }
-                health.refuse_key(key, now);
-            }
-            _ => {}
-        }
-    }
-
-    /// Records a failed attempt: health, metrics, the call's own list.
-    fn note(&self, failed: &Failed, begun: Instant, end: &mut FinishGuard) {
-        let kind = failed.error.kind;
-        let upstream = self.upstream;
-        if let Some(verdict) = verdict(kind) {
-            self.note_flip(upstream.health.note(verdict, std::time::Instant::now()));
-        }
-        if failed.error.origin == Origin::Client {
-            return;
-        }
-        upstream.metrics.attempt_failed(kind);
-        if self.more && failed.sent && failed.error.retry == Retry::NextTarget {
-            upstream.metrics.retried_after_send();
-        }
-        end.record.failed_attempts.push(Attempt {
-            upstream: upstream.spec.id.clone(),
-            error: kind,
-            status: failed.status,
-            elapsed: begun.elapsed(),
-            sent: failed.sent,
-        });
-    }
-
-    fn note_flip(&self, flip: Option<CircuitState>) {
-        note_flip(self.upstream, flip);
-    }
-}
-
-/// Tells operators that a circuit changed.
-pub fn note_flip(upstream: &Upstream, flip: Option<CircuitState>) {
-    match flip {
-        Some(CircuitState::Open) => {
-            tracing::warn!(event = "circuit_open", upstream = %upstream.spec.id);
-        }
-        Some(CircuitState::Closed) => {
-            tracing::info!(event = "circuit_closed", upstream = %upstream.spec.id);
-        }
-        _ => {}
-    }
-}
-
-/// What an attempt's failure says about the upstream's health; rate limits and refused keys are their keys' business,
-/// and a client's mistake shows that the upstream is alive.
-pub fn verdict(kind: Kind) -> Option<Verdict> {
-    match kind {
-        Kind::Connect | Kind::Reset | Kind::Timeout | Kind::VendorFailed | Kind::Cut => Some(Verdict::Failed),
-        Kind::BadRequest | Kind::ModelMissing => Some(Verdict::Alive),
-        _ => None,
-    }
-}
-
-fn reason(fault: &dyn std::error::Error) -> String {
-    let mut text = fault.to_string();
-    let mut source = fault.source();
-    while let Some(fault) = source {
-        text = format!("{text}: {fault}");
-        source = fault.source();
-    }
-    text
-}
-
-async fn read_error_body(mut body: Incoming) -> Bytes {
-    let mut read = BytesMut::new();
-    let _ = tokio::time::timeout(ERROR_TIME, async {
-        while let Some(Ok(frame)) = body.frame().await {
-            if let Some(data) = frame.data_ref() {
-                let room = ERROR_BYTES_MAX - read.len();
-                read.extend_from_slice(&data[..data.len().min(room)]);
-                if room <= data.len() {
-                    break;
-                }
-            }
-        }
-    })
-    .await;
-    read.freeze()
+/// Refusals that another key of the same upstream may not meet.
+fn is_about_the_key(kind: Kind) -> bool {
+    matches!(kind, Kind::KeyRefused | Kind::RateLimited)
 }
 
 /// Of two failures, the one that tells the client more: one it can act on, then the vendor's own words, then ours.

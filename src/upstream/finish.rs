@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Origin};
+use crate::names::UpstreamId;
 use crate::telemetry::log::LogHandle;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::record::{CallRecord, Ended};
@@ -30,9 +31,14 @@ impl FinishGuard {
         Self { record, metrics, target: None, log, cut, closed: false, _in_flight: in_flight }
     }
 
-    /// The series of the route and upstream that serve the call now.
-    pub fn serves(&mut self, target: &Arc<TargetMetrics>) {
+    /// An upstream is asked now. What one before it said was not the answer, and leaves no trace in its figures.
+    pub fn asks(&mut self, target: &Arc<TargetMetrics>, upstream: &UpstreamId, model: &str) {
         self.target = Some(Arc::clone(target));
+        self.record.upstream = Some(upstream.clone());
+        self.record.model_sent = Some(model.into());
+        self.record.usage = None;
+        self.record.events = 0;
+        self.record.first_content = None;
     }
 
     pub fn target(&self) -> Option<&Arc<TargetMetrics>> {

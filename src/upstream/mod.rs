@@ -7,24 +7,31 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 
+use crate::error::Error;
 use crate::health::{CircuitState, KeyState, UpstreamHealth};
 use crate::telemetry::series::{self, UpstreamMetrics};
 use crate::upstream::client::Connections;
 use crate::upstream::dial::Dialer;
 use crate::upstream::spec::UpstreamSpec;
 
+pub mod attempt;
 pub mod call;
 pub mod client;
 pub mod commit;
 pub mod dial;
 pub mod dispatch;
 pub mod finish;
+pub mod opaque;
 pub mod options;
+pub mod patience;
 pub mod payload;
 pub mod probe;
 pub mod relay;
 pub mod spec;
 mod tls;
+
+/// Shorter values, such as a tier's name in a header, are no secrets and would mangle words.
+const MASKED_BYTES_MIN: usize = 8;
 
 /// One upstream in use: what it is, what we believe about it, and the connections to it.
 /// Kept across reloads as long as its spec stays equal.
@@ -93,26 +100,37 @@ impl Upstream {
         }
     }
 
-    /// `text` without the upstream's keys and address, for words of a vendor that go to a client.
-    pub fn masked(&self, text: &str) -> String {
+    /// `error` without the upstream's keys and address in any of its words. A body that holds one, however its JSON
+    /// spells it, is not passed on.
+    pub fn discreet(&self, mut error: Error) -> Error {
+        error.message = self.masked(&error.message);
+        error.error_type = self.masked(&error.error_type);
+        error.code = error.code.take().map(|it| self.masked(&it));
+        error.param = error.param.take().map(|it| self.masked(&it));
+        error.body = error.body.take().filter(|it| {
+            let plain =
+                serde_json::from_slice::<serde_json::Value>(it).map(|it| it.to_string()).unwrap_or_default();
+            self.masked(&plain) == plain
+        });
+        error
+    }
+
+    fn masked(&self, text: &str) -> String {
         let mut masked = text.to_owned();
         for secret in self.secrets() {
-            if !secret.is_empty() && masked.contains(secret) {
+            if secret.len() >= MASKED_BYTES_MIN && masked.contains(secret) {
                 masked = masked.replace(secret, "***");
             }
         }
         masked
     }
 
-    /// Whether `bytes` hold one of the upstream's keys or its address.
-    pub fn betrayed_by(&self, bytes: &[u8]) -> bool {
-        self.secrets().any(|it| !it.is_empty() && memchr::memmem::find(bytes, it.as_bytes()).is_some())
-    }
-
     fn secrets(&self) -> impl Iterator<Item = &str> {
         let keys = self.spec.keys.iter().map(|it| it.reveal());
         let headers = self.spec.headers.iter().filter_map(|(_, value)| value.to_str().ok());
-        let query = self.spec.query.iter().map(|it| it.reveal());
-        keys.chain(headers).chain(query).chain([self.authority.as_str()])
+        let query =
+            self.spec.query.iter().flat_map(|it| it.reveal().split('&')).filter_map(|it| it.split_once('='));
+        let values = query.map(|(_, value)| value);
+        keys.chain(headers).chain(values).chain([self.authority.as_str(), self.authority.host()])
     }
 }

@@ -96,7 +96,8 @@ impl Default for TimeoutOptions {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProbeOptions {
-    /// Time between two checks, in milliseconds, ± 20 %. Default 60,000; 0 = off, else 100 to 86,400,000.
+    /// Time between two checks, in milliseconds, ± 20 %. Default 60,000; 0 = off, else 100 to 86,400,000. With checks off
+    /// the vendor's models are not listed either.
     #[schemars(range(max = 86_400_000))]
     pub interval_ms: u64,
     /// Time a check may take, in milliseconds. Default 5,000; 1 to 600,000.

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Errors of a client's body, kept as they are: hyper wraps them.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -22,24 +23,45 @@ pub struct Payload {
     pieces: Arc<[Bytes]>,
     rest: Option<Rest>,
     length: Option<u64>,
+    /// Fires when the body of this attempt has gone out; only for one that streams through.
+    sent: Option<CancellationToken>,
 }
 
 impl Payload {
     pub fn held(pieces: Vec<Bytes>) -> Self {
         let length = total(&pieces);
-        Self { pieces: pieces.into(), rest: None, length: Some(length) }
+        Self { pieces: pieces.into(), rest: None, length: Some(length), sent: None }
     }
 
     /// `pieces`, then `rest` as it comes.
     pub fn streamed(pieces: Vec<Bytes>, rest: ClientStream) -> Self {
         let length = rest.size_hint().exact().map(|it| it + total(&pieces));
-        Self { pieces: pieces.into(), rest: Some(Arc::new(Mutex::new(Some(rest)))), length }
+        let rest = Some(Arc::new(Mutex::new(Some(rest))));
+        Self { pieces: pieces.into(), rest, length, sent: Some(CancellationToken::new()) }
     }
 
-    /// The same with other pieces in front of the same rest.
+    /// The same for another attempt, with other pieces in front of the same rest.
     pub fn with_pieces(&self, pieces: Vec<Bytes>) -> Self {
         let length = self.length.map(|it| it - total(&self.pieces) + total(&pieces));
-        Self { pieces: pieces.into(), rest: self.rest.clone(), length }
+        Self { pieces: pieces.into(), length, ..self.again() }
+    }
+
+    /// The same for another attempt.
+    pub fn again(&self) -> Self {
+        Self { sent: self.sent.as_ref().map(|_| CancellationToken::new()), ..self.clone() }
+    }
+
+    /// Whether a part of it comes from the client while it is sent.
+    pub fn streams(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Ready when the body has gone out. One that is held goes as fast as the network takes it; one that streams
+    /// through comes at its client's pace.
+    pub async fn went_out(&self) {
+        if let Some(sent) = &self.sent {
+            sent.cancelled().await;
+        }
     }
 
     /// Whether an attempt could still send all of it.
@@ -55,6 +77,7 @@ impl Payload {
             left: self.length,
             rest: self.rest.clone(),
             flowing: None,
+            _sent: self.sent.clone().map(CancellationToken::drop_guard),
         }
     }
 }
@@ -71,6 +94,8 @@ pub struct Outgoing {
     left: Option<u64>,
     rest: Option<Rest>,
     flowing: Option<ClientStream>,
+    /// hyper drops a body as soon as it has gone out.
+    _sent: Option<DropGuard>,
 }
 
 impl Body for Outgoing {

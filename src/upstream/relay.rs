@@ -2,7 +2,6 @@
 //! the client's pace is the vendor's. Reads along for usage, errors and the end; changes nothing but the injected chunk.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,13 +13,14 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::de::IgnoredAny;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Origin};
 use crate::telemetry::series::TokenGaps;
 use crate::upstream::Upstream;
 use crate::upstream::client::LanePlace;
 use crate::upstream::finish::FinishGuard;
+use crate::upstream::patience::Patience;
 use crate::vendor::failure::Failure;
 use crate::vendor::sse::{self, Splitter};
 use crate::vendor::stream::{EventFacts, StreamShape};
@@ -43,8 +43,7 @@ pub struct Relay {
     splitter: Splitter,
     /// Events that came before the first content. Bounded by [`HELD_BYTES_MAX`] and one frame.
     held: VecDeque<Bytes>,
-    timer: Pin<Box<Sleep>>,
-    last_life: Instant,
+    patience: Patience,
     content_seen: bool,
     finished: bool,
     done: bool,
@@ -75,12 +74,9 @@ impl Relay {
         body: Incoming,
         place: Option<LanePlace>,
     ) -> Self {
-        let now = Instant::now();
-        let first_stop = options.deadline.min(now + options.idle);
         Self {
             splitter: Splitter::new(options.event_bytes_max),
-            timer: Box::pin(tokio::time::sleep_until(first_stop)),
-            last_life: now,
+            patience: Patience::new(options.idle, options.deadline),
             options,
             upstream,
             body,
@@ -108,6 +104,14 @@ impl Relay {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+
+    /// Reads until the first events, whatever they say, and keeps them.
+    pub fn poll_begin(&mut self, cx: &mut Context<'_>, end: &mut FinishGuard) -> Poll<Result<(), Error>> {
+        if let Step::Events(events) = ready!(self.poll_step(cx, end))? {
+            self.held.push_back(events);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// The next events for the client; `None` when the answer is complete. Not to be asked again after an error.
@@ -158,7 +162,7 @@ impl Relay {
                 return Poll::Ready(self.verdict());
             }
             match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => self.take_frame(frame, end),
+                Poll::Ready(Some(Ok(frame))) => self.take_frame(frame),
                 Poll::Ready(Some(Err(_))) if self.done => return Poll::Ready(Ok(Step::End)),
                 Poll::Ready(Some(Err(_))) => {
                     return Poll::Ready(Err(self.error(Kind::Cut, "The upstream's answer was cut off.")));
@@ -170,18 +174,16 @@ impl Relay {
                     }
                 }
                 Poll::Pending if self.done => return Poll::Ready(Ok(Step::End)),
-                Poll::Pending => return self.poll_timer(cx).map(Err),
+                Poll::Pending => {
+                    let message = ready!(self.patience.poll(cx));
+                    return Poll::Ready(Err(self.error(Kind::Timeout, message)));
+                }
             }
         }
     }
 
-    fn take_frame(&mut self, frame: Frame<Bytes>, end: &mut FinishGuard) {
-        self.last_life = Instant::now();
-        if self.content_seen
-            && let Some(target) = end.target()
-        {
-            self.gaps.get_or_insert_with(|| target.token_gaps()).content(self.last_life.into_std());
-        }
+    fn take_frame(&mut self, frame: Frame<Bytes>) {
+        self.patience.note_life();
         if let Ok(data) = frame.into_data() {
             self.splitter.push(data);
         }
@@ -223,9 +225,13 @@ impl Relay {
         if facts.usage.is_some() {
             end.record.usage = facts.usage;
         }
-        if facts.content && !self.content_seen {
+        if facts.content {
+            let now = self.patience.last_life().into_std();
+            if let Some(target) = end.target() {
+                self.gaps.get_or_insert_with(|| target.token_gaps()).content(now);
+            }
             self.content_seen = true;
-            end.first_content(self.last_life.into_std());
+            end.first_content(now);
         }
     }
 
@@ -238,7 +244,15 @@ impl Relay {
             return None;
         }
         let facts = self.options.shape.read(&data);
+        if facts.error {
+            let said = Bytes::copy_from_slice(&data);
+            self.failure = Some(self.vendor_error(&said));
+            return None;
+        }
         self.note(&facts, end);
+        if facts.usage_only && self.options.remove_usage_chunk {
+            return None;
+        }
         Some([rest.as_ref(), b"\n\n"].concat().into())
     }
 
@@ -247,26 +261,6 @@ impl Relay {
         match self.done || self.finished || !self.options.shape.must_finish() {
             true => Ok(Step::End),
             false => Err(self.error(Kind::Cut, "The upstream's answer ended before it was complete.")),
-        }
-    }
-
-    /// One timer for silence and for the whole call, set again only when it fires: an event costs no timer.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        loop {
-            ready!(self.timer.as_mut().poll(cx));
-            let now = Instant::now();
-            let silent_until = self.last_life + self.options.idle;
-            if now >= self.options.deadline {
-                return Poll::Ready(
-                    self.error(Kind::Timeout, "The call took longer than `timeouts.call_ms`."),
-                );
-            }
-            if now >= silent_until {
-                return Poll::Ready(
-                    self.error(Kind::Timeout, "The upstream fell silent (`timeouts.idle_ms`)."),
-                );
-            }
-            self.timer.as_mut().reset(silent_until.min(self.options.deadline));
         }
     }
 
@@ -280,9 +274,10 @@ impl Relay {
             status: StatusCode::OK,
             headers: &HeaderMap::new(),
             body,
+            names_model: true,
         };
-        let mut error = failure.read();
-        error.message = self.upstream.masked(&error.message);
+        let mut error = self.upstream.discreet(failure.read());
+        // The body is an event, not the answer it would be passed on as.
         error.body = None;
         error
     }

@@ -20,7 +20,12 @@ pub struct Failure<'a> {
     pub status: StatusCode,
     pub headers: &'a HeaderMap,
     pub body: &'a Bytes,
+    /// Whether the call named a model.
+    pub names_model: bool,
 }
+
+/// Codes of a 403 that is about what the client wrote and not about our key.
+const MODERATED: [&str; 3] = ["content_policy", "content_filter", "moderation"];
 
 /// The fields that vendors' error objects share.
 #[derive(Debug, Default, PartialEq)]
@@ -39,10 +44,7 @@ impl Failure<'_> {
         let said = self.said();
         let kind = self.kind(&said);
         let status = self.client_status(kind);
-        let fallback = || match kind {
-            Kind::KeyRefused => "The upstream refused the gateway's key.".to_owned(),
-            _ => format!("The upstream answered {} without a message.", self.status.as_u16()),
-        };
+        let fallback = || format!("The upstream answered {} without a message.", self.status.as_u16());
         let message = match kind {
             // A vendor's words about a key are for the operator; the client's key was right.
             Kind::KeyRefused => {
@@ -70,12 +72,13 @@ impl Failure<'_> {
 
     fn kind(&self, said: &Said) -> Kind {
         let code = said.code.as_deref().unwrap_or_default();
-        match self.status.as_u16() {
+        match self.real_status(code) {
+            400 | 403 | 404 if matches!(code, "model_not_found" | "20012") => self.missing(),
+            403 if MODERATED.iter().any(|it| code.contains(it)) => Kind::BadRequest,
             401..=403 => Kind::KeyRefused,
             429 if matches!(code, "insufficient_quota" | "billing_hard_limit_reached") => Kind::KeyRefused,
             429 => Kind::RateLimited,
-            404 => Kind::ModelMissing,
-            400 if matches!(code, "model_not_found" | "20012") => Kind::ModelMissing,
+            404 => self.missing(),
             // 408 and 425 ask for another try; 498 is Groq's "no capacity".
             408 | 425 | 498 => Kind::VendorFailed,
             400..=499 => Kind::BadRequest,
@@ -83,11 +86,25 @@ impl Failure<'_> {
         }
     }
 
+    /// An error inside a 200 may name the status it would have had, as OpenRouter does.
+    fn real_status(&self, code: &str) -> u16 {
+        match code.parse() {
+            Ok(named @ 400..=599) if self.status.is_success() => named,
+            _ => self.status.as_u16(),
+        }
+    }
+
+    /// What a 404 misses: a model, or, for a call that names none, the client's own thing.
+    fn missing(&self) -> Kind {
+        if self.names_model { Kind::ModelMissing } else { Kind::BadRequest }
+    }
+
     /// The status the client sees: the vendor's, unless it would blame the client for the gateway's key,
     /// or is no failure at all (an error inside a 200, a redirect).
     fn client_status(&self, kind: Kind) -> StatusCode {
         match kind {
             Kind::KeyRefused => StatusCode::BAD_GATEWAY,
+            Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             _ if self.status.is_client_error() || self.status.is_server_error() => self.status,
             _ => StatusCode::BAD_GATEWAY,
         }
@@ -152,8 +169,10 @@ pub fn is_error_in_success(body: &[u8]) -> bool {
         _ => true,
     });
     // A Responses object has an `error` field of its own, which is the client's to read.
-    let answered =
-        ["choices", "output", "data"].iter().any(|name| json.get(name).is_some_and(|it| !it.is_null()));
+    let answered = ["choices", "output", "data"]
+        .iter()
+        .any(|name| json.get(name).and_then(Value::as_array).is_some_and(|it| !it.is_empty()))
+        || json.get("object").is_some_and(|it| it == "response");
     let status = json.pointer("/base_resp/status_code").and_then(Value::as_i64).unwrap_or(0);
     (error && !answered) || status != 0
 }
@@ -190,6 +209,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers: &HeaderMap::new(),
             body: &Bytes::copy_from_slice(body.as_bytes()),
+            names_model: true,
         }
         .read()
     }
@@ -269,6 +289,29 @@ mod tests {
     }
 
     #[test]
+    fn a_403_that_is_not_about_the_key_benches_no_key() {
+        let check = |body: &str, kind: Kind| assert_eq!(read(403, body).kind, kind, "{body}");
+        check(
+            r#"{"error":{"code":"model_not_found","message":"no access to the model"}}"#,
+            Kind::ModelMissing,
+        );
+        check(r#"{"error":{"code":"content_policy_violation","message":"no"}}"#, Kind::BadRequest);
+        check(r#"{"error":{"code":"forbidden","message":"no"}}"#, Kind::KeyRefused);
+    }
+
+    #[test]
+    fn an_error_inside_a_200_may_name_its_status() {
+        let check = |code: u16, kind: Kind| {
+            let error = read(200, &format!(r#"{{"error":{{"code":{code},"message":"m"}}}}"#));
+            assert_eq!(error.kind, kind, "{code}");
+        };
+        check(429, Kind::RateLimited);
+        check(402, Kind::KeyRefused);
+        check(502, Kind::VendorFailed);
+        check(7, Kind::VendorFailed);
+    }
+
+    #[test]
     fn only_the_clients_own_mistakes_end_the_search() {
         for status in [400, 405, 409, 413, 415, 422, 451] {
             assert_eq!(read(status, "").retry, Retry::Never, "{status}");
@@ -288,6 +331,7 @@ mod tests {
             (r#"{"error":null,"choices":[]}"#, false),
             (r#"{"choices":[{"message":{"content":"\"error\": 1"}}]}"#, false),
             (r#"{"object":"response","error":{"code":"x"},"output":[]}"#, false),
+            (r#"{"error":{"message":"no"},"choices":[]}"#, true),
         ] {
             assert_eq!(is_error_in_success(body.as_bytes()), is, "{body}");
         }

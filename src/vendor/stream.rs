@@ -41,7 +41,7 @@ pub struct EventFacts {
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
 static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"finish_reason\""));
-static TYPE_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"response.completed\""));
+static TYPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"type\""));
 
 impl StreamShape {
     /// Reads an event in full.
@@ -62,9 +62,7 @@ impl StreamShape {
             StreamShape::Chunks => {
                 data == b"[DONE]" || holds(&FINISH, data) || holds(&USAGE, data) || holds(&ERROR, data)
             }
-            StreamShape::Responses => {
-                TYPE_END.find(data).is_some() || holds(&USAGE, data) || holds(&ERROR, data)
-            }
+            StreamShape::Responses => holds(&USAGE, data) || holds(&ERROR, data) || is_decisive(data),
         };
         match worth_reading {
             true => self.read(data),
@@ -76,6 +74,16 @@ impl StreamShape {
     pub fn must_finish(self) -> bool {
         self != StreamShape::Opaque
     }
+}
+
+/// Whether an event of the Responses API may be one that ends the stream, by the first `type` in it.
+fn is_decisive(data: &[u8]) -> bool {
+    let Some(at) = TYPE.find(data) else { return true };
+    let value = data[at + TYPE.needle().len()..].trim_ascii_start();
+    let value = value.strip_prefix(b":").unwrap_or(value).trim_ascii_start();
+    [&b"\"error\""[..], b"\"response.completed\"", b"\"response.incomplete\"", b"\"response.failed\""]
+        .iter()
+        .any(|it| value.starts_with(it))
 }
 
 /// Whether the quoted name stands in `data` with a value other than null.
@@ -155,7 +163,8 @@ fn read_chunk(data: &[u8]) -> EventFacts {
     let choices = chunk.choices.unwrap_or_default();
     let finished = choices.iter().any(|it| it.finish_reason.0);
     let deltas = || choices.iter().flat_map(|it| it.delta.iter().chain(&it.message));
-    let content = finished || choices.iter().any(|it| it.text.0) || deltas().any(Delta::is_content);
+    let says_something = choices.iter().any(|it| it.text.0) || deltas().any(Delta::is_content);
+    let content = finished || says_something;
     let usage = chunk
         .usage
         .or_else(|| choices.iter().find_map(|it| it.usage))
@@ -166,7 +175,7 @@ fn read_chunk(data: &[u8]) -> EventFacts {
         done: false,
         usage_only: choices.is_empty() && chunk.usage.is_some(),
         usage,
-        error: !content && chunk.error.is_some_and(|it| is_error_value(it.get())),
+        error: !says_something && chunk.error.is_some_and(|it| is_error_value(it.get())),
     }
 }
 
@@ -330,6 +339,8 @@ mod tests {
         check(chunks, r#"{"error":{"message":"no"}}"#, "error");
         check(chunks, r#"{"error":null,"choices":[{"delta":{"content":"a"}}]}"#, "content");
         check(chunks, "not json", "content");
+        let both = r#"{"error":{"code":502},"choices":[{"delta":{"content":""},"finish_reason":"error"}]}"#;
+        check(chunks, both, "content finished error");
     }
 
     #[test]
@@ -348,5 +359,7 @@ mod tests {
             "error",
         );
         check(responses, r#"{"type":"error","message":"no"}"#, "error");
+        let incomplete = r#"{"type":"response.incomplete","response":{"usage":null}}"#;
+        check(responses, incomplete, "content finished");
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::support::client::{open, request};
+use crate::support::gateway::binary;
 use crate::support::{Sim, within};
 
 /// A folder with files of its own, in which commands run; it goes away with its test.
@@ -36,7 +37,7 @@ impl Folder {
     }
 
     async fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Said {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let mut command = Command::new(binary());
         command
             .args(arguments)
             .current_dir(&self.0)

@@ -110,7 +110,7 @@ async fn a_request_without_one_plain_host_is_refused_with_400() {
         let bytes = format!("POST /v1/chat/completions HTTP/1.1\r\n{host}{}\r\n{BODY}", length());
         assert_eq!(range.attack(bytes.as_bytes()).await, [400], "{host:?}");
     }
-    let user = format!("GET http://user@a/v1/files HTTP/1.1\r\nHost: a\r\n\r\n");
+    let user = "GET http://user@a/v1/files HTTP/1.1\r\nHost: a\r\n\r\n";
     assert_eq!(range.attack(user.as_bytes()).await, [400]);
     assert!(range.vendor.seen().is_empty());
 }
@@ -264,7 +264,7 @@ async fn methods_that_turn_a_gateway_into_something_else_are_refused() {
     let range = Range::start().await;
     let connect = "CONNECT elsewhere.example:80 HTTP/1.1\r\nHost: elsewhere.example:80\r\n\r\n";
     assert_eq!(range.attack(connect.as_bytes()).await, [405]);
-    let trace = format!("TRACE /v1/files HTTP/1.1\r\nHost: a\r\n\r\n");
+    let trace = "TRACE /v1/files HTTP/1.1\r\nHost: a\r\n\r\n";
     assert_eq!(range.attack(trace.as_bytes()).await, [405]);
     assert!(range.vendor.seen().is_empty());
 }

@@ -19,9 +19,7 @@ fn a_base_url_holds_no_key_no_query_and_a_host() {
     refuse("https://h/v1#a", "not hold a fragment");
 }
 
-#[test]
-fn all_faults_are_reported_together_each_in_its_place() {
-    let yaml = "\
+const MANY_FAULTS: &str = "\
 listen: 8080
 default_upstream: opena
 timeouts:
@@ -49,6 +47,9 @@ clients:
   stall: { key: same, key_sha256: [zz] }
   store: { keys: [same] }
 ";
+
+#[test]
+fn all_faults_are_reported_together_each_in_its_place() {
     let expected = [
         "1:9: `listen` must be address:port, such as 127.0.0.1:8080 or [::]:8080",
         "2:19: no upstream is called `opena`; did you mean `openai`?",
@@ -74,7 +75,7 @@ clients:
         "25:36: `key_sha256` must be 64 hexadecimal digits: `printf %s KEY | sha256sum`",
         "26:3: client `store` has a key of client `stall`; each needs its own",
     ];
-    check(yaml, &[], &expected);
+    check(MANY_FAULTS, &[], &expected);
 }
 
 #[test]

@@ -43,6 +43,11 @@ impl Answer {
         self.headers.get(name).map(|it| it.to_str().unwrap())
     }
 
+    /// The upstream that answered, and how many were asked.
+    pub fn served_by(&self) -> (&str, &str) {
+        (self.header("x-tollgate-upstream").unwrap_or("-"), self.header("x-tollgate-attempts").unwrap_or("-"))
+    }
+
     /// The content of a chat completion.
     pub fn content(&self) -> String {
         self.json()["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned()

@@ -1,6 +1,7 @@
 //! The gateway as a process: started on a file of its own, spoken to, signalled, ended with its test.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -124,7 +125,9 @@ impl Gateway {
         let of_family = samples.iter().filter(|(name, _)| {
             name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
         });
-        of_family.filter(|(name, _)| wanted.iter().all(|it| name.contains(it))).map(|(_, value)| value).sum()
+        of_family
+            .filter(|(name, _)| wanted.iter().all(|it| name.contains(it)))
+            .fold(0.0, |sum, (_, value)| sum + value)
     }
 
     pub fn config_path(&self) -> PathBuf {
@@ -185,8 +188,13 @@ fn directory() -> PathBuf {
     directory
 }
 
+/// The binary that was built with the tests, or the one that `TOLLGATE_BIN` names, such as a release's.
+pub fn binary() -> OsString {
+    std::env::var_os("TOLLGATE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_tollgate").into())
+}
+
 fn command(directory: &PathBuf, environment: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    let mut command = Command::new(binary());
     command.args(["--config", "gateway.yaml"]).current_dir(directory).env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.envs(environment.iter().copied()).kill_on_drop(true);

@@ -17,13 +17,24 @@ pub mod vendor;
 pub use authority::{Authority, Identity};
 pub use client::{Answer, Open, Raw};
 pub use gateway::Gateway;
-pub use script::{DONE, Gate, Reply, delta, finish, role, usage};
+pub use script::{DONE, Gate, Reply, completion, delta, event, finish, role, usage};
 pub use sim::Sim;
 pub use steady::Steady;
 pub use vendor::{Refusing, Seen, Vendor};
 
+/// A configuration of these upstreams, by name and base URL, and of the route `smart`, which tries all of them in this
+/// order, `model-a` at upstream `a`. `more` is appended.
+pub fn over(upstreams: &[(&str, &str)], more: &str) -> String {
+    let mut yaml = String::from("upstreams:\n");
+    for (name, url) in upstreams {
+        yaml += &format!("  {name}: {{ vendor: openai-compatible, base_url: \"{url}\" }}\n");
+    }
+    let targets: Vec<_> = upstreams.iter().map(|(name, _)| format!("{name}/model-{name}")).collect();
+    yaml + &format!("routes:\n  - {{ model: smart, targets: [{}] }}\n{more}", targets.join(", "))
+}
+
 /// A bound on a hang. No passing test waits it out.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What `future` gives, or the end of the test when it never comes.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {

@@ -1,6 +1,7 @@
 //! What a scripted vendor answers: a head, and then steps that a test can hold up at any byte.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -44,6 +45,12 @@ pub(super) enum Step {
     Flood {
         piece: Bytes,
         bytes: usize,
+    },
+    /// Writes `piece` so often, with this pause before each: a pace of the vendor's own.
+    Every {
+        piece: Bytes,
+        pause: Duration,
+        times: usize,
     },
     /// Closes the connection in good order.
     Close,
@@ -182,6 +189,12 @@ impl Reply {
     /// Pushes `piece` again and again, in chunks, until at least `bytes` are out.
     pub fn flood(mut self, piece: &str, bytes: usize) -> Self {
         self.steps.push(Step::Flood { piece: chunk(piece.as_bytes()), bytes });
+        self
+    }
+
+    /// Sends `piece` so often, with a pause before each.
+    pub fn every(mut self, pause: Duration, times: usize, piece: &str) -> Self {
+        self.steps.push(Step::Every { piece: chunk(piece.as_bytes()), pause, times });
         self
     }
 

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::gateway::binary;
 use super::within;
 
 /// A simulated vendor in a process of its own. It is killed when its test drops it.
@@ -16,7 +17,7 @@ pub struct Sim {
 impl Sim {
     /// On a port of the system's choice, with more arguments.
     pub async fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let mut command = Command::new(binary());
         command.args(["sim", "--listen", "127.0.0.1:0"]).args(arguments).env_clear().kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the gateway's binary was built");

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct Seen {
     pub client_gone: bool,
     /// Bytes of a flood that were out when the reader first stopped taking them.
     pub stopped_at: Option<usize>,
+    /// It came on a connection that had served its share, and got a reset for an answer.
+    pub dropped: bool,
 }
 
 impl Seen {
@@ -52,6 +55,10 @@ impl Seen {
 
 struct Shared {
     script: Mutex<VecDeque<Reply>>,
+    /// The answer to every call beyond the script.
+    otherwise: Mutex<Option<Reply>>,
+    /// Requests that a connection answers before it drops the next one.
+    answers_max: AtomicUsize,
     seen: watch::Sender<Vec<Seen>>,
     faults: Mutex<Vec<String>>,
 }
@@ -69,6 +76,8 @@ impl Vendor {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             script: Mutex::default(),
+            otherwise: Mutex::default(),
+            answers_max: AtomicUsize::new(usize::MAX),
             seen: watch::Sender::default(),
             faults: Mutex::default(),
         });
@@ -86,6 +95,17 @@ impl Vendor {
     /// One more call will come, and be answered so.
     pub fn expect(&self, reply: Reply) {
         self.shared.script.lock().unwrap().push_back(reply);
+    }
+
+    /// Any number of calls beyond the script will come, and be answered so.
+    pub fn otherwise(&self, reply: Reply) {
+        *self.shared.otherwise.lock().unwrap() = Some(reply);
+    }
+
+    /// Answers once on each connection. A further request on it is dropped with the connection, and takes no answer
+    /// from the script: so does a vendor whose keep-alive time is over just when the request comes.
+    pub fn answers_once_per_connection(&self) {
+        self.shared.answers_max.store(1, Relaxed);
     }
 
     /// For `base_url`.
@@ -178,9 +198,15 @@ struct Connection {
 
 impl Connection {
     async fn serve(mut self) {
+        let mut answered = 0;
         while let Some((index, length)) = self.read_head().await {
-            let next = self.shared.script.lock().unwrap().pop_front();
-            let Some(reply) = next else {
+            if answered == self.shared.answers_max.load(Relaxed) {
+                self.note(index, |it| it.dropped = true);
+                self.stream.set_zero_linger().unwrap();
+                return;
+            }
+            answered += 1;
+            let Some(reply) = self.next_reply() else {
                 let seen = self.shared.seen.borrow()[index].clone();
                 let fault = format!("unscripted: {} {}", seen.method, seen.target);
                 self.shared.faults.lock().unwrap().push(fault);
@@ -194,6 +220,11 @@ impl Connection {
                 return;
             }
         }
+    }
+
+    fn next_reply(&self) -> Option<Reply> {
+        let scripted = self.shared.script.lock().unwrap().pop_front();
+        scripted.or_else(|| self.shared.otherwise.lock().unwrap().clone())
     }
 
     fn note(&self, index: usize, change: impl FnOnce(&mut Seen)) {
@@ -297,6 +328,7 @@ impl Connection {
                     self.left().await;
                     Err(Over)
                 }
+                Step::Every { piece, pause, times } => self.beat(&piece, pause, times).await,
                 Step::Flood { piece, bytes } => self.flood(index, &piece, bytes).await,
             };
             if gone.is_err() {
@@ -305,6 +337,14 @@ impl Connection {
             }
         }
         if closes { Err(Over) } else { Ok(()) }
+    }
+
+    async fn beat(&mut self, piece: &Bytes, pause: Duration, times: usize) -> Result<(), Over> {
+        for _ in 0..times {
+            tokio::time::sleep(pause).await;
+            self.stream.write_all(piece).await.map_err(|_| Over)?;
+        }
+        Ok(())
     }
 
     /// Ready when the other side has closed or reset the connection.

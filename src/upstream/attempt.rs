@@ -1,0 +1,370 @@
+//! One attempt at one target: encode, send, read what came back as far as must be known, tell health and metrics.
+//! Called by `upstream::dispatch`, which decides what a failure leads to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::error::{Error, Kind, Origin};
+use crate::health::{CircuitState, KeyState, UpstreamHealth, Verdict};
+use crate::route::plan::Plan;
+use crate::route::table::Target;
+use crate::telemetry::Attempt;
+use crate::upstream::Upstream;
+use crate::upstream::call::{self, Call, Encoded};
+use crate::upstream::client::{Answer, LanePlace, SendFault};
+use crate::upstream::commit::{self, AnswerBody, Hold, NO_CONTENT, error};
+use crate::upstream::dispatch::{Delivery, DispatchBounds};
+use crate::upstream::finish::FinishGuard;
+use crate::upstream::opaque::Opaque;
+use crate::upstream::patience::Patience;
+use crate::upstream::payload::Payload;
+use crate::upstream::relay::{Relay, RelayOptions};
+
+/// A vendor's error body is read up to here, in bytes, and for this long.
+const ERROR_BYTES_MAX: usize = 64 << 10;
+const ERROR_TIME: Duration = Duration::from_secs(5);
+
+/// A failed attempt and how far it got.
+pub struct Failed {
+    pub error: Error,
+    /// The vendor's status, where one arrived.
+    status: Option<u16>,
+    /// Whether the vendor had, or may have had, the whole request.
+    pub sent: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, status: None, sent: true }
+    }
+}
+
+/// One attempt's surroundings.
+pub struct AttemptOn<'a> {
+    pub call: &'a Call,
+    pub plan: &'a Plan,
+    pub target: &'a Target,
+    pub upstream: &'a Arc<Upstream>,
+    pub deadline: Instant,
+    /// Another target is left to try.
+    pub more: bool,
+    pub bounds: &'a DispatchBounds,
+}
+
+/// On what terms an upstream is asked.
+pub enum Terms<'a> {
+    Ordinary,
+    /// It holds the half-open circuit's one trial.
+    OnTrial(Trial<'a>),
+    /// Everything is out: its answer decides without a trial.
+    LastResort,
+}
+
+impl<'a> Terms<'a> {
+    /// The terms on which `target` may be asked for `model` now; none where it went out of service since the plan was made.
+    pub fn of(target: &'a Target, model: &str, panic: bool, now: std::time::Instant) -> Option<Self> {
+        let health = &target.health;
+        if !panic && health.exclusion(target.model_for(model), now).is_some() {
+            return None;
+        }
+        if health.circuit(now) == CircuitState::Closed {
+            return Some(Terms::Ordinary);
+        }
+        match health.begin_trial(now) {
+            true => Some(Terms::OnTrial(Trial(health))),
+            false => panic.then_some(Terms::LastResort),
+        }
+    }
+}
+
+/// A half-open circuit's one trial; given back if the attempt ends without a verdict, as when the client hangs up.
+pub struct Trial<'a>(&'a UpstreamHealth);
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        self.0.abandon_trial();
+    }
+}
+
+impl AttemptOn<'_> {
+    /// Asks the target. Whatever came of it is recorded when this returns.
+    pub async fn run(&self, terms: Terms<'_>, end: &mut FinishGuard) -> Result<Delivery, Failed> {
+        let begun = Instant::now();
+        end.asks(&self.target.metrics, &self.upstream.spec.id, self.target.model_for(&self.plan.model));
+        match self.answer(begun, end).await {
+            Ok(delivery) => {
+                // A whole answer shows that the upstream is well; a stream has yet to, unless it decides on the circuit.
+                let whole = matches!(delivery.body, AnswerBody::Whole(_));
+                if whole || !matches!(terms, Terms::Ordinary) {
+                    self.note_verdict(&terms, Verdict::Alive);
+                }
+                self.upstream.metrics.attempt_ok();
+                Ok(delivery)
+            }
+            Err(mut failed) => {
+                failed.error.model = Some(self.target.model_for(&self.plan.model).into());
+                self.note(&failed, &terms, begun, end);
+                Err(failed)
+            }
+        }
+    }
+
+    fn note_verdict(&self, terms: &Terms<'_>, verdict: Verdict) {
+        let (health, now) = (&self.upstream.health, std::time::Instant::now());
+        let flip = match terms {
+            Terms::Ordinary => health.note(verdict, now),
+            Terms::OnTrial(_) | Terms::LastResort => health.conclude(verdict, now),
+        };
+        note_flip(self.upstream, flip);
+    }
+
+    async fn answer(&self, begun: Instant, end: &mut FinishGuard) -> Result<Delivery, Failed> {
+        let health = &self.upstream.health;
+        let now = begun.into_std();
+        let key = health.pick_key(now);
+        let encoded = self.call.encode(&self.plan.route, self.target, self.upstream, &self.plan.model);
+        let answer = self.send(key, &encoded, begun).await?;
+        if answer.resent {
+            self.upstream.metrics.retried_after_send();
+        }
+        let (head, body) = answer.response.into_parts();
+        if !head.status.is_success() && head.status != StatusCode::NOT_MODIFIED {
+            let body = read_error_body(body).await;
+            let names_model = self.call.names_model();
+            let error = commit::read_failure(self.upstream, head.status, &head.headers, &body, names_model);
+            self.bench(key, &error);
+            return Err(Failed { error, status: Some(head.status.as_u16()), sent: true });
+        }
+        let status = head.status;
+        let until = begun + self.first_content();
+        let admitted = self.admit(&head, body, answer.place, &encoded, until, end).await;
+        let body = admitted.inspect_err(|it| self.bench(key, it)).map_err(|error| Failed {
+            error,
+            status: Some(status.as_u16()),
+            sent: true,
+        })?;
+        Ok(Delivery {
+            status: head.status,
+            headers: head.headers,
+            body,
+            upstream: Arc::clone(self.upstream),
+            model: self.target.model_for(&self.plan.model).into(),
+        })
+    }
+
+    fn first_content(&self) -> Duration {
+        Duration::from_millis(self.upstream.spec.timeouts.first_content_ms)
+    }
+
+    /// When an answer's head must be there, and what to tell if it is not.
+    fn head_limit(&self, begun: Instant) -> (Instant, &'static str) {
+        let first_byte = begun + Duration::from_millis(self.upstream.spec.timeouts.first_byte_ms);
+        let mut limit = (self.deadline, "The call took longer than `timeouts.call_ms`.");
+        if first_byte < limit.0 {
+            limit = (first_byte, "The upstream did not answer in time (`timeouts.first_byte_ms`).");
+        }
+        let first_content = begun + self.first_content();
+        if self.more && self.call.streams() && first_content < limit.0 {
+            limit = (first_content, NO_CONTENT);
+        }
+        limit
+    }
+
+    /// Ready, with what to tell, when the head should have been there. A body that streams through comes at its client's
+    /// pace, which has a timer of its own: the upstream's time begins when all of it has gone out.
+    async fn head_overdue(&self, payload: &Payload, begun: Instant) -> &'static str {
+        let sent = tokio::time::timeout_at(self.deadline, payload.went_out()).await;
+        let begun = if payload.streams() && sent.is_ok() { Instant::now() } else { begun };
+        let (until, too_late) = self.head_limit(begun);
+        tokio::time::sleep_until(until).await;
+        too_late
+    }
+
+    async fn send(&self, key: usize, encoded: &Encoded, begun: Instant) -> Result<Answer, Failed> {
+        let request = || call::request(self.call, self.upstream, key, &encoded.payload);
+        let again = || encoded.payload.is_whole().then(|| request().ok()).flatten();
+        let sent = self.upstream.connections.send(request()?, again);
+        let unsent = |error| Failed { error, status: None, sent: false };
+        let sent = tokio::select! {
+            biased;
+            sent = sent => Ok(sent),
+            too_late = self.head_overdue(&encoded.payload, begun) => Err(too_late),
+        };
+        match sent {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(SendFault::Connect(fault))) => {
+                tracing::debug!(event = "connect_failed", upstream = %self.upstream.spec.id, reason = %reason(&fault));
+                Err(unsent(error(self.upstream, Kind::Connect, "The upstream could not be reached.")))
+            }
+            Ok(Err(SendFault::Broken(fault))) => {
+                tracing::debug!(event = "connection_broken", upstream = %self.upstream.spec.id, reason = %reason(&fault));
+                Err(self.client_fault(&fault).unwrap_or_else(|| {
+                    error(self.upstream, Kind::Reset, "The upstream closed the connection without an answer.")
+                }))?
+            }
+            Err(too_late) => Err(error(self.upstream, Kind::Timeout, too_late))?,
+        }
+    }
+
+    /// A body that streams through can break on the client's side; that is nobody else's fault.
+    fn client_fault(&self, fault: &(dyn std::error::Error + 'static)) -> Option<Error> {
+        let mut source = Some(fault);
+        while let Some(fault) = source {
+            if let Some(error) = fault.downcast_ref::<Error>() {
+                return Some(error.clone());
+            }
+            source = fault.source();
+        }
+        None
+    }
+
+    /// Takes a successful head's body as far as must be known before the client may see it.
+    async fn admit(
+        &self,
+        head: &http::response::Parts,
+        body: Incoming,
+        place: Option<LanePlace>,
+        encoded: &Encoded,
+        first_content: Instant,
+        end: &mut FinishGuard,
+    ) -> Result<AnswerBody, Error> {
+        let idle = Duration::from_millis(self.upstream.spec.timeouts.idle_ms);
+        let content_type = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let opaque = |body, place| {
+            let patience = Patience::new(idle, self.deadline);
+            AnswerBody::Opaque(Box::new(Opaque::new(self.upstream, Bytes::new(), body, patience, place)))
+        };
+        if head.headers.contains_key(header::CONTENT_ENCODING) {
+            // Not asked for, so unreadable here; the client may know what to do with it.
+            return Ok(opaque(body, place));
+        }
+        if content_type.starts_with(b"text/event-stream") {
+            let options = RelayOptions {
+                shape: self.call.shape,
+                remove_usage_chunk: encoded.usage_injected,
+                idle,
+                deadline: self.deadline,
+                event_bytes_max: self.bounds.event_bytes_max,
+            };
+            let mut relay = Box::new(Relay::new(options, Arc::clone(self.upstream), body, place));
+            if self.more && self.call.body.is_whole() {
+                commit::first_content(&mut relay, self.deadline.min(first_content), end).await?;
+            } else {
+                commit::first_sign(&mut relay, end).await?;
+            }
+            return Ok(AnswerBody::Events(relay));
+        }
+        if !self.call.answers_json {
+            return Ok(opaque(body, place));
+        }
+        let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
+        let answer = commit::whole_answer(self.upstream, head, body, place, hold).await?;
+        if let AnswerBody::Whole(bytes) = &answer {
+            end.record.usage = commit::usage_of(bytes);
+        }
+        Ok(answer)
+    }
+
+    /// Lets the key or the model rest that the vendor refused.
+    fn bench(&self, key: usize, error: &Error) {
+        let (health, now) = (&self.upstream.health, std::time::Instant::now());
+        match error.kind {
+            Kind::RateLimited => health.cool_key(key, error.retry_after, now),
+            // A 404 may also mean that the vendor has no such endpoint.
+            Kind::ModelMissing if is_about_the_model(error) => {
+                health.mark_missing(&self.target.model_for(&self.plan.model).into(), now);
+            }
+            Kind::KeyRefused => {
+                if health.key_states(now).get(key) != Some(&KeyState::Refused) {
+                    tracing::error!(event = "key_refused", upstream = %self.upstream.spec.id, key,
+                        "the vendor refused this key or its account; the key is benched");
+                }
+                health.refuse_key(key, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Records a failed attempt: health, metrics, the call's own list.
+    fn note(&self, failed: &Failed, terms: &Terms<'_>, begun: Instant, end: &mut FinishGuard) {
+        let kind = failed.error.kind;
+        let upstream = self.upstream;
+        end.record.upstream = None;
+        if failed.error.origin == Origin::Client {
+            return;
+        }
+        if let Some(verdict) = verdict(kind) {
+            self.note_verdict(terms, verdict);
+        }
+        upstream.metrics.attempt_failed(kind);
+        end.record.failed_attempts.push(Attempt {
+            upstream: upstream.spec.id.clone(),
+            error: kind,
+            status: failed.status,
+            elapsed: begun.elapsed(),
+            sent: failed.sent,
+        });
+    }
+}
+
+/// Tells operators that a circuit changed.
+pub fn note_flip(upstream: &Upstream, flip: Option<CircuitState>) {
+    match flip {
+        Some(CircuitState::Open) => {
+            tracing::warn!(event = "circuit_open", upstream = %upstream.spec.id);
+        }
+        Some(CircuitState::Closed) => {
+            tracing::info!(event = "circuit_closed", upstream = %upstream.spec.id);
+        }
+        _ => {}
+    }
+}
+
+/// What an attempt's failure says about the upstream's health; rate limits and refused keys are their keys' business,
+/// and a client's mistake shows that the upstream is alive.
+pub fn verdict(kind: Kind) -> Option<Verdict> {
+    match kind {
+        Kind::Connect | Kind::Reset | Kind::Timeout | Kind::VendorFailed | Kind::Cut => Some(Verdict::Failed),
+        Kind::BadRequest | Kind::ModelMissing => Some(Verdict::Alive),
+        _ => None,
+    }
+}
+
+fn is_about_the_model(error: &Error) -> bool {
+    let code = error.code.as_deref().unwrap_or_default();
+    matches!(code, "model_not_found" | "20012") && error.body.is_some()
+        || error.message.to_ascii_lowercase().contains("model")
+}
+
+fn reason(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut source = fault.source();
+    while let Some(fault) = source {
+        text = format!("{text}: {fault}");
+        source = fault.source();
+    }
+    text
+}
+
+async fn read_error_body(mut body: Incoming) -> Bytes {
+    let mut read = BytesMut::new();
+    let _ = tokio::time::timeout(ERROR_TIME, async {
+        while let Some(Ok(frame)) = body.frame().await {
+            if let Some(data) = frame.data_ref() {
+                let room = ERROR_BYTES_MAX - read.len();
+                read.extend_from_slice(&data[..data.len().min(room)]);
+                if room <= data.len() {
+                    break;
+                }
+            }
+        }
+    })
+    .await;
+    read.freeze()
+}

@@ -1,0 +1,67 @@
+//! An answer that is passed on as it comes, unread but under its timers: files, audio, and JSON too long to hold.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::error::{Error, Kind, Origin};
+use crate::upstream::Upstream;
+use crate::upstream::client::LanePlace;
+use crate::upstream::patience::Patience;
+
+/// An unread answer.
+pub struct Opaque {
+    upstream: Arc<Upstream>,
+    /// What was read while failover was open.
+    begun: Option<Bytes>,
+    rest: Incoming,
+    patience: Patience,
+    _place: Option<LanePlace>,
+}
+
+impl Opaque {
+    pub fn new(
+        upstream: &Arc<Upstream>,
+        begun: Bytes,
+        rest: Incoming,
+        patience: Patience,
+        place: Option<LanePlace>,
+    ) -> Self {
+        let begun = Some(begun).filter(|it| !it.is_empty());
+        Self { upstream: Arc::clone(upstream), begun, rest, patience, _place: place }
+    }
+
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(begun) = self.begun.take() {
+            return Poll::Ready(Some(Ok(Frame::data(begun))));
+        }
+        match Pin::new(&mut self.rest).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                self.patience.note_life();
+                let cut = |_| self.error(Kind::Cut, "The upstream's answer was cut off.");
+                Poll::Ready(frame.map(|it| it.map_err(cut)))
+            }
+            Poll::Pending => {
+                let message = ready!(self.patience.poll(cx));
+                Poll::Ready(Some(Err(self.error(Kind::Timeout, message))))
+            }
+        }
+    }
+
+    pub fn size_hint(&self) -> SizeHint {
+        let begun = self.begun.as_ref().map_or(0, |it| it.len() as u64);
+        self.rest.size_hint().exact().map_or_else(SizeHint::default, |it| SizeHint::with_exact(it + begun))
+    }
+
+    fn error(&self, kind: Kind, message: &str) -> Error {
+        Error::new(kind, Origin::Upstream(self.upstream.spec.id.clone()), message)
+    }
+}
