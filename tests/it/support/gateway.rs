@@ -189,7 +189,7 @@ fn directory() -> PathBuf {
 }
 
 /// The binary that was built with the tests, or the one that `TOLLGATE_BIN` names, such as a release's.
-fn binary() -> OsString {
+pub fn binary() -> OsString {
     std::env::var_os("TOLLGATE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_tollgate").into())
 }
 

@@ -6,14 +6,20 @@
 use std::future::Future;
 use std::time::Duration;
 
+pub mod authority;
 pub mod client;
 pub mod gateway;
 pub mod script;
+pub mod sim;
+pub mod steady;
 pub mod vendor;
 
+pub use authority::{Authority, Identity};
 pub use client::{Answer, Open, Raw};
 pub use gateway::Gateway;
 pub use script::{DONE, Gate, Reply, completion, delta, event, finish, role, usage};
+pub use sim::Sim;
+pub use steady::Steady;
 pub use vendor::{Refusing, Seen, Vendor};
 
 /// A configuration of these upstreams, by name and base URL, and of the route `smart`, which tries all of them in this
@@ -36,4 +42,14 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
         Ok(value) => value,
         Err(_) => panic!("{what} did not happen within {PATIENCE:?}"),
     }
+}
+
+/// Asks again and again until `holds`. The question should be one that waits for its answer, or this spins.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    within(what, async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
