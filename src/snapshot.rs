@@ -58,7 +58,7 @@ impl Snapshot {
                 Err(reason) => off.push((id, reason)),
             }
         }
-        let routes = Builder { upstreams: &upstreams, metrics }.table(&parts.routes);
+        let routes = Builder { upstreams: &upstreams, off: &off, metrics }.table(&parts.routes);
         let mut rules = parts.rules;
         rules.default_upstream =
             rules.default_upstream.or_else(|| upstreams.first().map(|it| it.spec.id.clone()));
@@ -98,6 +98,7 @@ fn open(spec: UpstreamSpec, old: Option<&Snapshot>, metrics: &Metrics) -> Result
 
 struct Builder<'a> {
     upstreams: &'a [Arc<Upstream>],
+    off: &'a [(UpstreamId, String)],
     metrics: &'a Metrics,
 }
 
@@ -160,8 +161,17 @@ impl Builder<'_> {
             policy: options.policy,
             targets: options.targets.iter().filter_map(target).collect(),
             defaults: defaults.collect(),
+            off: options.targets.iter().filter_map(|it| self.why_off(&it.upstream)).collect(),
             system: options.system.clone(),
         })
+    }
+
+    fn why_off(&self, upstream: &UpstreamId) -> Option<(UpstreamId, String)> {
+        if self.upstreams.iter().any(|it| it.spec.id == *upstream) {
+            return None;
+        }
+        let reason = self.off.iter().find(|(id, _)| id == upstream).map(|(_, reason)| reason.clone());
+        Some((upstream.clone(), reason.unwrap_or_else(|| "its key is not set".to_owned())))
     }
 
     fn target(&self, label: &str, slot: usize, model: Option<ModelName>, weight: u32) -> Arc<Target> {
@@ -183,6 +193,7 @@ fn plain_route(label: &str, targets: Vec<Arc<Target>>) -> Arc<Route> {
         policy: PolicyName::Priority,
         targets,
         defaults: Vec::new(),
+        off: Vec::new(),
         system: None,
     })
 }

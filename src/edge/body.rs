@@ -60,7 +60,16 @@ impl Body {
         match body {
             AnswerBody::Whole(bytes) => Body::whole(bytes, end, Ended::Complete),
             AnswerBody::Events(relay) => Body::flowing(Source::Events(relay), end),
-            AnswerBody::Opaque(opaque) => Body::flowing(Source::Opaque(opaque), end),
+            AnswerBody::Opaque(opaque) => {
+                let over = opaque.is_over() || end.record.method == http::Method::HEAD;
+                let mut body = Body::flowing(Source::Opaque(opaque), end);
+                if let Body::Flowing(flowing) = &mut body
+                    && over
+                {
+                    flowing.complete_opaque();
+                }
+                body
+            }
         }
     }
 
@@ -159,7 +168,12 @@ impl Flowing {
         };
         let frame = ready!(opaque.poll_frame(cx));
         match &frame {
-            Some(Ok(frame)) => end.record.bytes_out += frame.data_ref().map_or(0, |it| it.len() as u64),
+            Some(Ok(frame)) => {
+                end.record.bytes_out += frame.data_ref().map_or(0, |it| it.len() as u64);
+                if opaque.is_over() {
+                    self.complete_opaque();
+                }
+            }
             Some(Err(error)) => {
                 note_failure(opaque.upstream(), error);
                 end.record.error = Some(error.kind);
@@ -167,13 +181,17 @@ impl Flowing {
                 // No in-band word fits into a file: the connection breaks off as the upstream's did.
                 self.source = Source::Over;
             }
-            None => {
-                note_alive(opaque.upstream());
-                end.close(Ended::Complete);
-                self.source = Source::Over;
-            }
+            None => self.complete_opaque(),
         }
         Poll::Ready(frame)
+    }
+
+    fn complete_opaque(&mut self) {
+        if let (Source::Opaque(opaque), Some(end)) = (&self.source, &mut self.end) {
+            note_alive(opaque.upstream());
+            end.close(Ended::Complete);
+            self.source = Source::Over;
+        }
     }
 
     /// `None`: the wait is over, ask the new source.

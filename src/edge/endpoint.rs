@@ -31,9 +31,12 @@ pub enum BodyKind {
     Unread,
 }
 
+const SERVED: [Method; 7] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+
 /// Reads a request target's path. The `/v1` in front may be missing.
 pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
-    if matches!(*method, Method::CONNECT | Method::TRACE) {
+    if !SERVED.contains(method) {
         return Err(Error::bad_request(format!("The gateway does not serve the method {method}."))
             .status(StatusCode::METHOD_NOT_ALLOWED)
             .code("method_not_allowed"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, timeout};
 
@@ -61,16 +61,28 @@ pub fn unread(body: Incoming, limits: &LimitOptions) -> CallBody {
 async fn whole(mut body: Incoming, limits: &LimitOptions) -> Result<Bytes, Error> {
     let announced = body.size_hint().lower();
     if announced > limits.body_bytes_max as u64 {
+        linger(body);
         return Err(too_large(limits));
     }
     let mut gathered = Gathered::Nothing;
     while let Some(data) = next(&mut body, limits).await? {
         if gathered.len() + data.len() > limits.body_bytes_max {
+            linger(body);
             return Err(too_large(limits));
         }
         gathered.push(data, announced as usize);
     }
     Ok(gathered.finish())
+}
+
+/// How much of a refused body is still taken, and for how long, so that its client gets to read why: a connection that
+/// is closed while bytes come in is reset, answer and all.
+const LINGER_BYTES_MAX: usize = 64 << 20;
+const LINGER: Duration = Duration::from_secs(2);
+
+fn linger(body: Incoming) {
+    let mut rest = Limited::new(body, LINGER_BYTES_MAX);
+    tokio::spawn(timeout(LINGER, async move { while let Some(Ok(_)) = rest.frame().await {} }));
 }
 
 /// Frames of a body. One frame is kept as it is; a second one moves both into a buffer of the announced length.

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::api::error_body::error_json;
 use crate::edge::body::Body;
@@ -57,6 +57,10 @@ pub fn bare(error: &Error) -> Response<Body> {
         let seconds = wait.as_millis().div_ceil(1_000);
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds as u64));
         headers.insert(RETRY_AFTER_MS, HeaderValue::from(wait.as_millis() as u64));
+    }
+    if matches!(error.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+        // The rest of the body will not be read.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(should) = error.should_retry {
         headers.insert("x-should-retry", HeaderValue::from_static(if should { "true" } else { "false" }));

@@ -90,7 +90,14 @@ mod tests {
             })
         };
         let targets = weights.iter().enumerate().map(target).collect();
-        Arc::new(Route { label: "r".into(), policy, targets, defaults: Vec::new(), system: None })
+        Arc::new(Route {
+            label: "r".into(),
+            policy,
+            targets,
+            defaults: Vec::new(),
+            off: Vec::new(),
+            system: None,
+        })
     }
 
     fn order(plan: &Plan) -> Vec<usize> {

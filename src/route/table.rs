@@ -30,6 +30,8 @@ pub struct Route {
     pub targets: Vec<Arc<Target>>,
     /// Fields filled in where the client said nothing: name and JSON text.
     pub defaults: Vec<(String, Bytes)>,
+    /// Targets that the configuration names but that cannot be used, and why.
+    pub off: Vec<(UpstreamId, String)>,
     /// System prompt put before the client's messages.
     pub system: Option<String>,
 }
@@ -139,6 +141,7 @@ mod tests {
             policy: PolicyName::Priority,
             targets: Vec::new(),
             defaults: Vec::new(),
+            off: Vec::new(),
             system: None,
         })
     }

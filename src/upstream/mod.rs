@@ -128,6 +128,8 @@ impl Upstream {
     fn secrets(&self) -> impl Iterator<Item = &str> {
         let keys = self.spec.keys.iter().map(|it| it.reveal());
         let headers = self.spec.headers.iter().filter_map(|(_, value)| value.to_str().ok());
+        // `Token abc`: a vendor may repeat the word alone.
+        let headers = headers.flat_map(|it| [it].into_iter().chain(it.split_whitespace()));
         let query =
             self.spec.query.iter().flat_map(|it| it.reveal().split('&')).filter_map(|it| it.split_once('='));
         let values = query.map(|(_, value)| value);

@@ -56,6 +56,11 @@ impl Opaque {
         }
     }
 
+    /// Nothing more will come. hyper asks no further once it has all of a known length.
+    pub fn is_over(&self) -> bool {
+        self.begun.is_none() && self.rest.is_end_stream()
+    }
+
     pub fn size_hint(&self) -> SizeHint {
         let begun = self.begun.as_ref().map_or(0, |it| it.len() as u64);
         self.rest.size_hint().exact().map_or_else(SizeHint::default, |it| SizeHint::with_exact(it + begun))

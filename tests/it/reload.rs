@@ -166,7 +166,7 @@ async fn a_bad_file_changes_nothing_and_says_what_is_wrong_where() {
     for (bad, place, word) in [
         (format!("{good}limits: {{ calls_max: 0 }}\n"), format!("gateway.yaml:{first}:22: "), "calls_max"),
         (format!("{good}limitz: {{}}\n"), format!("gateway.yaml:{first}:1: "), "limitz"),
-        (good.replace("v/model-one", "w/model-one"), "gateway.yaml:9:".to_owned(), "`w`"),
+        (good.replace("v/model-one", "w/model-one"), "gateway.yaml:10:".to_owned(), "`w`"),
         (format!("{good}cors: {{ origins: [\n"), "gateway.yaml:".to_owned(), "unclosed"),
     ] {
         rename_over(&gateway, "gateway.yaml", &bad);
@@ -215,7 +215,7 @@ async fn a_reload_never_opens_a_port_that_others_reach() {
     let gateway = Gateway::start(&closed).await;
     assert_eq!(gateway.chat("smart").await.status, 401);
     // A file cut short, or an honest edit: the port stays as wide as it was bound, so it must stay closed.
-    gateway.write_config(&format!("listen: 127.0.0.1:0\n{}", marked("two", &vendor.url())));
+    gateway.write_config(&format!("listen: 127.0.0.1:0\nauth: keys\n{}", marked("two", &vendor.url())));
     gateway.signal("HUP");
     gateway.wait_for_log(|it| it["event"] == "config_reloaded" || it["event"] == "config_refused").await;
     assert_eq!(gateway.chat("smart").await.status, 401);

@@ -150,7 +150,8 @@ async fn a_vendor_that_repeats_our_key_is_not_repeated() {
         Reply::stream([delta("x"), format!("data: {{\"error\":{{\"message\":\"{}\"}}}}\n\n", blurted())])
             .end(),
     ] {
-        let (a, nobody) = (Vendor::with([reply]).await, Refusing::start());
+        let (a, nobody) = (Vendor::start().await, Refusing::start());
+        a.otherwise(reply);
         let gateway = gateway(&a, &nobody).await;
         let heard = told(&gateway, planted("client key"), "a/m", true).await;
         for what in ["upstream key", "second key"] {
