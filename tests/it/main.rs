@@ -12,6 +12,7 @@ mod forms;
 mod hang_up;
 mod headers;
 mod keys;
+mod operator;
 mod pool;
 mod readme;
 mod stream_ends;
