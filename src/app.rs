@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::build::{Builder, Built};
 use crate::config::{self, ConfigFault, Loaded, ShutdownOptions, Watch};
 use crate::edge::gateway::Gateway;
+use crate::edge::listener::Connections;
 use crate::edge::{admin_listener, listener};
 use crate::telemetry::{LogHandle, Metrics};
 use crate::upstream::Upstream;
@@ -31,6 +32,7 @@ pub struct App {
     pub calls_at: SocketAddr,
     pub admin_at: SocketAddr,
     listen: (SocketAddr, SocketAddr),
+    connections: Arc<Connections>,
     calls: Option<TcpListener>,
     admin: Option<std::net::TcpListener>,
     watch: Watch,
@@ -60,6 +62,7 @@ impl App {
             calls_at: at(calls.local_addr())?,
             admin_at: at(admin.local_addr())?,
             listen: (loaded.listen, loaded.admin),
+            connections: Arc::default(),
             calls: Some(calls),
             admin: Some(admin),
             watch: Watch::new(&loaded.watched),
@@ -83,8 +86,12 @@ impl App {
             admin_listener::spawn(Arc::clone(&self.gateway), admin)?;
         }
         let calls = self.calls.take().expect("run is called once");
-        let mut serving =
-            tokio::spawn(listener::run(Arc::clone(&self.gateway), calls, stop.clone().cancelled_owned()));
+        let mut serving = tokio::spawn(listener::run(
+            Arc::clone(&self.gateway),
+            Arc::clone(&self.connections),
+            calls,
+            stop.clone().cancelled_owned(),
+        ));
         tracing::info!(event = "listening", calls = %self.calls_at, admin = %self.admin_at);
         let mut hangup = signal(SignalKind::hangup())?;
         let mut signals = StopSignals::new()?;
@@ -166,6 +173,7 @@ impl App {
         self.hash = loaded.hash;
         self.shutdown = loaded.options.shutdown;
         let old = self.gateway.replace(built.serving);
+        self.connections.review();
         self.gateway.last_faults.store(Arc::default());
         self.gateway.metrics.config().reloaded(generation);
         self.builder.forget_gone(&old.snapshot, &self.gateway.serving().snapshot);

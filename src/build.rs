@@ -17,6 +17,7 @@ use crate::sim::{self, SimOptions};
 use crate::snapshot::{CallRules, Parts, Snapshot};
 use crate::telemetry::Metrics;
 use crate::upstream::dispatch::DispatchBounds;
+use crate::upstream::spec::UpstreamSpec;
 use crate::vendor::catalogue::SIM;
 
 /// Builds one generation after another.
@@ -47,11 +48,8 @@ impl Builder {
     /// Fails with a sentence, changing nothing, where a certificate cannot be used or the simulated vendor not started.
     pub async fn build(&mut self, loaded: &Loaded, old: Option<&Snapshot>) -> Result<Built, String> {
         let tls = loaded.tls.as_ref().map(server_config).transpose()?;
-        let sim = self
-            .simulate(&loaded.options.sim, rules(loaded).bounds.call)
-            .await
-            .map_err(|it| format!("the simulated vendor: {it}"))?;
-        let snapshot = self.snapshot(loaded, Some(&sim), old);
+        let sim = self.simulate(loaded).await.map_err(|it| format!("the simulated vendor: {it}"))?;
+        let snapshot = self.snapshot(loaded, sim.as_ref(), old);
         let mut warnings = loaded.warnings.clone();
         warnings.extend(snapshot.off.iter().map(|(id, why)| format!("upstream `{id}` is off: {why}")));
         let options = &loaded.options;
@@ -79,7 +77,7 @@ impl Builder {
     pub fn snapshot(&mut self, loaded: &Loaded, sim: Option<&Uri>, old: Option<&Snapshot>) -> Snapshot {
         self.generation += 1;
         let mut upstreams = loaded.upstreams.clone();
-        for spec in upstreams.iter_mut().filter(|it| it.vendor == SIM && it.base_url.port_u16() == Some(0)) {
+        for spec in upstreams.iter_mut().filter(|it| awaits_sim(it)) {
             if let Some(base_url) = sim {
                 spec.base_url = base_url.clone();
             }
@@ -94,10 +92,16 @@ impl Builder {
         Snapshot::build(parts, old, &self.metrics)
     }
 
-    /// The address of a simulated vendor with these options; one that runs already is kept.
-    async fn simulate(&mut self, options: &SimOptions, call_max: Duration) -> std::io::Result<Uri> {
+    /// The address of the simulated vendor, if an upstream needs it; one that runs as it should already is kept.
+    async fn simulate(&mut self, loaded: &Loaded) -> std::io::Result<Option<Uri>> {
+        let call_max = rules(loaded).bounds.call;
+        if !loaded.upstreams.iter().any(awaits_sim) {
+            retire(self.sim.take(), call_max);
+            return Ok(None);
+        }
+        let options = &loaded.options.sim;
         if let Some(running) = self.sim.as_ref().filter(|it| it.options == *options) {
-            return Ok(running.address.clone());
+            return Ok(Some(running.address.clone()));
         }
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address: Uri =
@@ -105,14 +109,8 @@ impl Builder {
         let serving = options.clone();
         let task = tokio::spawn(async move { sim::serve(listener, serving).await });
         let started = Simulated { options: options.clone(), address: address.clone(), task };
-        if let Some(old) = self.sim.replace(started) {
-            // Calls that began with it may last as long as calls may.
-            tokio::spawn(async move {
-                tokio::time::sleep(call_max).await;
-                old.task.abort();
-            });
-        }
-        Ok(address)
+        retire(self.sim.replace(started), call_max);
+        Ok(Some(address))
     }
 
     /// Takes away the series of routes and upstreams that a reload removed.
@@ -126,6 +124,21 @@ impl Builder {
         for (route, upstream) in targets(old).difference(&stays) {
             self.metrics.forget_target(route, upstream);
         }
+    }
+}
+
+/// Whether an upstream is the built-in simulated vendor, whose port is not known yet.
+fn awaits_sim(spec: &UpstreamSpec) -> bool {
+    spec.vendor == SIM && spec.base_url.port_u16() == Some(0)
+}
+
+/// Stops a simulated vendor once no call can need it any more: those that began with it may last as long as calls may.
+fn retire(old: Option<Simulated>, call_max: Duration) {
+    if let Some(old) = old {
+        tokio::spawn(async move {
+            tokio::time::sleep(call_max).await;
+            old.task.abort();
+        });
     }
 }
 

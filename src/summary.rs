@@ -53,7 +53,56 @@ pub fn check(loaded: &Loaded) -> String {
 
 fn upstreams(text: &mut String, on: &[&str], off: &[(UpstreamId, String)], absent: &[(UpstreamId, String)]) {
     let _ = writeln!(text, "  on      {}", on.join(", "));
-    for (id, reason) in off.iter().chain(absent) {
+    for (id, reason) in off {
         let _ = writeln!(text, "  off     {id}: {reason}");
+    }
+    for line in not_set(absent) {
+        let _ = writeln!(text, "{line}");
+    }
+}
+
+/// Width of a line that names variables.
+const COLUMNS: usize = 110;
+
+/// `not set: A_KEY (a), B_KEY (b), …` in as few lines as it takes: nobody asked for most of these vendors.
+fn not_set(absent: &[(UpstreamId, String)]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (index, (id, reason)) in absent.iter().enumerate() {
+        let variable = reason.strip_suffix(" is not set").unwrap_or(reason);
+        let comma = if index + 1 < absent.len() { "," } else { "" };
+        let item = format!(" {variable} ({id}){comma}");
+        match lines.last_mut().filter(|it| it.len() + item.len() <= COLUMNS) {
+            Some(line) => line.push_str(&item),
+            None => {
+                let margin = if lines.is_empty() { "  off     not set:" } else { "         " };
+                lines.push(format!("{margin}{item}"));
+            }
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vendors_whose_key_is_not_set_share_a_block() {
+        let absent: Vec<(UpstreamId, String)> = (0..40)
+            .map(|it| (format!("v{it}").as_str().into(), format!("V{it}_API_KEY is not set")))
+            .collect();
+        let mut text = String::new();
+        let off = [("mine".into(), "MY_KEY is not set".to_owned())];
+        upstreams(&mut text, &["sim"], &off, &absent);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[..2], ["  on      sim", "  off     mine: MY_KEY is not set"]);
+        assert!(lines[2].starts_with("  off     not set: V0_API_KEY (v0), V1_API_KEY (v1), V2"), "{text}");
+        assert!(
+            lines[3].starts_with("          V") && lines.last().unwrap().ends_with("V39_API_KEY (v39)"),
+            "{text}"
+        );
+        assert!(lines.len() < 12 && lines.iter().all(|it| it.len() <= COLUMNS), "{text}");
+        let words = text.split_whitespace().filter(|it| it.ends_with("_API_KEY")).count();
+        assert_eq!(words, 40);
     }
 }

@@ -45,6 +45,7 @@ fn check_routes(draft: &mut Draft, options: &GatewayOptions, resolved: &Resolved
     for (index, route) in options.routes.iter().enumerate() {
         let index = index.to_string();
         let path = ["routes", index.as_str()];
+        check_body_defaults(draft, &index, route);
         let matched = match (&route.model, &route.prefix) {
             (Some(model), None) => ("model", model.as_str()),
             (None, Some(prefix)) => ("prefix", prefix.as_str()),
@@ -61,6 +62,15 @@ fn check_routes(draft: &mut Draft, options: &GatewayOptions, resolved: &Resolved
             draft.fault(&option, format!("the {} `{}` has a route already", matched.0, matched.1));
         }
         check_targets(draft, &index, route, matched.1, resolved);
+    }
+}
+
+/// What a client's call cannot be without, or what decides how its answer is read, is the client's to say.
+const NO_DEFAULTS: [&str; 4] = ["messages", "model", "stream", "stream_options"];
+
+fn check_body_defaults(draft: &mut Draft, index: &str, route: &RouteOptions) {
+    for name in NO_DEFAULTS.iter().filter(|it| route.defaults.contains_key(**it)) {
+        draft.fault(&["routes", index, "defaults", name], format!("`{name}` cannot be a default"));
     }
 }
 
@@ -165,7 +175,7 @@ pub(super) fn addresses(
             "`listen` reaches beyond this machine: add `clients` with keys, or let anyone in by `auth: off`";
         draft.fault(&["listen"], message);
     }
-    if is_wide(&admin) && options.admin_key.as_ref().is_none_or(|it| it.reveal().trim().is_empty()) {
+    if is_wide(&admin) && options.admin_key.is_none() {
         let message =
             "`admin` reaches beyond this machine: without `admin_key`, /admin/* is answered to loopback only";
         draft.warnings.push(message.into());
@@ -196,10 +206,11 @@ fn address(draft: &mut Draft, option: &str, text: &str) -> Option<SocketAddr> {
     address
 }
 
-/// What an operator left empty was not given.
-pub(super) fn drop_empty(options: &mut GatewayOptions) {
-    let is_empty = |it: &Secret| it.reveal().trim().is_empty();
-    options.admin_key.take_if(|it| is_empty(it));
+/// What an operator left empty was not given; the spaces around a key are none of it.
+pub(super) fn tidy(options: &mut GatewayOptions) {
+    // Like every other key it may come with the line end of the file that it was read from.
+    options.admin_key = options.admin_key.take().map(|it| Secret::from(it.reveal().trim()));
+    options.admin_key.take_if(|it| it.reveal().is_empty());
     options.default_model.take_if(|it| it.as_str().is_empty());
     options.default_upstream.take_if(|it| it.as_str().is_empty());
 }

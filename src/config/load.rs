@@ -15,7 +15,7 @@ use super::fault::{ConfigFault, Faults, Position};
 use super::files::Files;
 use super::resolve::{self, Resolved};
 use super::tree::{self, Node};
-use super::{GatewayOptions, check, clients, schema};
+use super::{GatewayOptions, check, clients, mend, schema};
 
 /// The file read when none is named.
 const DEFAULT_FILE: &str = "gateway.yaml";
@@ -119,9 +119,13 @@ impl Draft {
         self.raw = self.parse(text, false)?;
         self.tree = self.parse(text, true)?;
         let unset = self.note_unset();
-        schema::check(&self.tree, &mut self.faults);
-        let mut options: GatewayOptions = self.parse(text, true)?;
-        check::drop_empty(&mut options);
+        let mends = schema::check(&self.tree, &mut self.faults);
+        let mut options = match self.parse(text, true) {
+            Some(options) => options,
+            // Numbers that no option can hold must not hide the faults behind them.
+            None => mend::parse(&self.tree, &mends)?,
+        };
+        check::tidy(&mut options);
         let (proxy, mut warnings) = self.environment.proxy();
         self.proxy = proxy;
         self.warnings.append(&mut warnings);

@@ -7,6 +7,7 @@ mod fault;
 mod files;
 mod keys;
 mod load;
+mod mend;
 mod resolve;
 mod schema;
 mod tree;
@@ -40,7 +41,8 @@ pub struct GatewayOptions {
     pub listen: String,
     /// Address for probes, metrics and the admin API. Default 127.0.0.1:8081.
     pub admin: String,
-    /// Key for `/admin/*`, shown as `Authorization: Bearer`. Without it `/admin/*` answers on loopback only.
+    /// Key for `/admin/*`, shown as `Authorization: Bearer`. Without it `/admin/*` answers on loopback only, under a name
+    /// of loopback, and to no web page.
     pub admin_key: Option<Secret>,
     /// Certificate of the public port. Default: none, cleartext.
     pub tls: Option<TlsOptions>,

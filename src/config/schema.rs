@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::GatewayOptions;
 use super::fault::{Faults, hint};
+use super::mend::Mends;
 use super::tree::{Node, Value};
 
 static SCHEMA: LazyLock<Json> = LazyLock::new(|| schemars::schema_for!(GatewayOptions).to_value());
@@ -52,15 +53,18 @@ fn admits(kind: &Json, name: &str) -> bool {
     }
 }
 
-/// Reports everything in the file that the options do not foresee.
-pub(super) fn check(tree: &Node, faults: &mut Faults) {
+/// Reports everything in the file that the options do not foresee, and says what to read on with instead.
+pub(super) fn check(tree: &Node, faults: &mut Faults) -> Mends {
+    let mut shape = Shape { faults, mends: Mends::new(), path: Vec::new() };
     if !matches!(tree.value, Value::Null) {
-        Shape { faults, path: Vec::new() }.check(tree, &SCHEMA);
+        shape.check(tree, &SCHEMA);
     }
+    shape.mends
 }
 
 struct Shape<'a> {
     faults: &'a mut Faults,
+    mends: Mends,
     path: Vec<String>,
 }
 
@@ -90,14 +94,14 @@ impl Shape<'_> {
             it if admits(it, "number") => self.check_number(node, schema, false),
             it if admits(it, "boolean") => {
                 let is_boolean = match &node.value {
-                    Value::Bool => true,
+                    Value::Bool(_) => true,
                     Value::Text(text) => text == "true" || text == "false",
                     _ => false,
                 };
                 self.expect(is_boolean, node, "must be true or false");
             }
             _ => {
-                let is_text = matches!(node.value, Value::Text(_) | Value::Number(_) | Value::Bool);
+                let is_text = matches!(node.value, Value::Text(_) | Value::Number(_) | Value::Bool(_));
                 self.expect(is_text, node, "must be text");
             }
         }
@@ -167,6 +171,12 @@ impl Shape<'_> {
             _ => String::new(),
         };
         self.expect(is_number, node, &format!("must be {kind}{range}"));
+        if let Some(number) = node.number().filter(|it| !is_number && it.is_finite()) {
+            let number = number.max(lowest.unwrap_or(number)).min(highest.unwrap_or(f64::MAX));
+            self.mends.insert(node.at, if whole { number.trunc() } else { number });
+            // What a mended number is wrong with besides, the operator never wrote.
+            self.faults.explain(node.at);
+        }
     }
 
     fn expect(&mut self, holds: bool, node: &Node, message: &str) {

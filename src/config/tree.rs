@@ -22,7 +22,7 @@ pub(super) struct Node {
 pub(super) enum Value {
     #[default]
     Null,
-    Bool,
+    Bool(bool),
     Number(f64),
     Text(String),
     List(Vec<Node>),
@@ -178,8 +178,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
-        Ok(Value::Bool)
+    fn visit_bool<E>(self, it: bool) -> Result<Value, E> {
+        Ok(Value::Bool(it))
     }
 
     fn visit_u64<E>(self, it: u64) -> Result<Value, E> {

@@ -1,12 +1,14 @@
 //! Answers operators and orchestrators, on a port and a thread of its own: probes answer while the calls' threads are busy.
 //! `/livez` and `/readyz` never depend on vendors: an outage there must not take the gateway out of service.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,6 +25,9 @@ use crate::upstream::Upstream;
 
 /// An `/admin/explain` body is read up to here, in bytes.
 const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Time for such a body to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Serves one request of the admin port. `loopback`: the port cannot be reached from other machines.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, loopback: bool) -> Response<Body> {
@@ -77,18 +82,11 @@ fn metrics(gateway: &Gateway, serving: &Serving) -> Response<Body> {
 fn permitted(serving: &Serving, request: &Request<Incoming>, loopback: bool) -> Result<(), Error> {
     let Some(key) = &serving.admin_key else {
         return match loopback {
-            true => Ok(()),
-            false => Err(Error::new(
-                Kind::Unauthorized,
-                Origin::Client,
-                "Set `admin_key` to use /admin/ beyond loopback.",
-            )
-            .status(StatusCode::FORBIDDEN)
-            .code("admin_key_not_set")),
+            true => from_here(request),
+            false => Err(forbidden("Set `admin_key` to use /admin/ beyond loopback.", "admin_key_not_set")),
         };
     };
-    let shown = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
-    let shown = shown.strip_prefix(b"Bearer ").unwrap_or_default();
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(bearer).unwrap_or_default();
     // Digests are compared, so that the time it takes tells nothing about the key.
     match Sha256::digest(shown) == Sha256::digest(key.reveal()) {
         true => Ok(()),
@@ -98,6 +96,42 @@ fn permitted(serving: &Serving, request: &Request<Incoming>, loopback: bool) -> 
             "Send the admin key as `Authorization: Bearer <key>`.",
         )),
     }
+}
+
+fn bearer(value: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, key) = value.as_bytes().split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
+}
+
+fn forbidden(message: &str, code: &str) -> Error {
+    Error::new(Kind::Unauthorized, Origin::Client, message).status(StatusCode::FORBIDDEN).code(code)
+}
+
+/// A web page in a browser of this machine reaches loopback too: under a name of its own that leads here (DNS
+/// rebinding), or by a form whose answer it does not need to read. Either shows in the headers.
+fn from_here<B>(request: &Request<B>) -> Result<(), Error> {
+    if request.headers().contains_key(header::ORIGIN) {
+        let message = "Web pages may not use /admin/ while `admin_key` is not set.";
+        return Err(forbidden(message, "origin_not_allowed"));
+    }
+    let named = request.headers().get_all(header::HOST).iter();
+    let named = named.map(|it| Authority::try_from(it.as_bytes()).ok());
+    let mut named = named.chain(request.uri().authority().cloned().map(Some));
+    match named.all(|it| it.is_some_and(|it| is_loopback(it.host()))) {
+        true => Ok(()),
+        false => {
+            let message = "While `admin_key` is not set, /admin/ is answered under 127.0.0.1, [::1] and localhost only.";
+            Err(forbidden(message, "host_not_allowed"))
+        }
+    }
+}
+
+/// Whether a host as URLs spell it can only be this machine.
+fn is_loopback(host: &str) -> bool {
+    let v6 = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<Ipv4Addr>().is_ok_and(|it| it.is_loopback())
+        || v6.and_then(|it| it.parse::<Ipv6Addr>().ok()).is_some_and(|it| it.is_loopback())
 }
 
 async fn administer(
@@ -129,11 +163,30 @@ struct ExplainRequest {
 }
 
 async fn explained(serving: &Serving, request: Request<Incoming>) -> Result<Response<Body>, Error> {
-    let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
-    let body = body.map(|it| it.to_bytes()).unwrap_or_default();
+    let body = read(request.into_body()).await?;
     let asked: ExplainRequest = serde_json::from_slice(&body)
         .map_err(|fault| Error::bad_request(format!("Send {{\"model\": \"…\"}}: {fault}.")).param("model"))?;
     explain(&serving.snapshot, &asked.model, Instant::now()).map(|it| json_answer(&it))
+}
+
+/// A whole body, if it is neither too long nor too slow.
+async fn read<B>(body: B) -> Result<Bytes, Error>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(fault)) if fault.is::<LengthLimitError>() => {
+            let message = format!("The body is longer than {BODY_BYTES_MAX} bytes.");
+            Err(Error::bad_request(message).status(StatusCode::PAYLOAD_TOO_LARGE).code("request_too_large"))
+        }
+        Ok(Err(_)) => Err(Error::bad_request("The body broke off.")),
+        Err(_) => {
+            let message = format!("The body did not arrive within {} s.", BODY_TIME.as_secs());
+            Err(Error::bad_request(message).status(StatusCode::REQUEST_TIMEOUT).code("timeout"))
+        }
+    }
 }
 
 /// `upstreams/{id}/drain` and `upstreams/{id}/enable`.
@@ -198,4 +251,63 @@ fn json_answer(value: &Value) -> Response<Body> {
     let mut response = Response::new(Body::plain(format!("{value:#}\n")));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use http_body::Frame;
+
+    use super::*;
+
+    /// A body of which nothing ever comes.
+    struct Silent;
+
+    impl http_body::Body for Silent {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn without_a_key_only_loopback_names_are_answered() {
+        let check = |host: &str, fine: bool| {
+            let request = Request::get("/admin/config").header("host", host).body(()).unwrap();
+            let code = from_here(&request).err().and_then(|it| it.code.clone());
+            assert_eq!(code, (!fine).then(|| "host_not_allowed".to_owned()), "{host}");
+        };
+        for host in ["localhost", "LocalHost:8081", "127.0.0.1", "127.8.9.1:80", "[::1]", "[::1]:8081"] {
+            check(host, true);
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example:80",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "[::2]",
+            "::1",
+            "",
+        ] {
+            check(host, false);
+        }
+        let absolute = Request::get("http://evil.example/admin/config").header("host", "localhost").body(());
+        assert!(from_here(&absolute.unwrap()).is_err());
+        assert!(from_here(&Request::get("/admin/config").body(()).unwrap()).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_has_ten_seconds() {
+        let begun = tokio::time::Instant::now();
+        let error = read(Silent).await.unwrap_err();
+        assert_eq!((error.status, begun.elapsed()), (StatusCode::REQUEST_TIMEOUT, Duration::from_secs(10)));
+    }
 }

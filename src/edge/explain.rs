@@ -14,7 +14,7 @@ use crate::snapshot::Snapshot;
 
 /// The plan for `model` as JSON: candidates in order with the reason of their place, and those left out with theirs.
 pub fn explain(snapshot: &Snapshot, model: &str, now: Instant) -> Result<Value, Error> {
-    let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, model))?;
+    let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, None, model))?;
     let plan = plan(found.route, found.model, now);
     let policy = match plan.route.policy {
         PolicyName::Priority => "priority",

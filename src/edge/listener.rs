@@ -5,6 +5,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -19,7 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use crate::edge::body::Body;
@@ -56,26 +58,67 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// The open connections. Their limit is read anew whenever one may be accepted, so that a reload can change it.
+#[derive(Default)]
+pub struct Connections {
+    open: AtomicUsize,
+    changed: Notify,
+}
+
+impl Connections {
+    /// To be called when the limit may have changed. Where it shrank, connections that are open stay.
+    pub fn review(&self) {
+        self.changed.notify_one();
+    }
+
+    /// The next connection that there is room for.
+    async fn accept(&self, gateway: &Gateway, listener: &TcpListener) -> std::io::Result<TcpStream> {
+        loop {
+            let room = self.open.load(Relaxed) < gateway.serving().limits.connections_max;
+            tokio::select! {
+                accepted = listener.accept(), if room => return accepted.map(|(tcp, _)| tcp),
+                () = self.changed.notified() => {}
+            }
+        }
+    }
+
+    fn enter(self: &Arc<Self>) -> Place {
+        self.open.fetch_add(1, Relaxed);
+        Place(Arc::clone(self))
+    }
+}
+
+/// One open connection.
+struct Place(Arc<Connections>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+        self.0.changed.notify_one();
+    }
+}
+
 /// Serves calls on `listener` until `stop`; then tells connections to close after what they serve, and returns
 /// when all have closed.
-pub async fn run(gateway: Arc<Gateway>, listener: TcpListener, stop: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(gateway.serving().limits.connections_max));
+pub async fn run(
+    gateway: Arc<Gateway>,
+    connections: Arc<Connections>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) {
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await.expect("this semaphore is never closed");
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            accepted = accepted => accepted,
+        let accepted = tokio::select! {
+            accepted = connections.accept(&gateway, &listener) => accepted,
             () = &mut stop => break,
         };
-        let Ok((tcp, _)) = accepted else {
+        let Ok(tcp) = accepted else {
             tokio::time::sleep(ACCEPT_REST).await;
             continue;
         };
         prepare(&tcp);
+        let place = connections.enter();
         let (gateway, watcher) = (Arc::clone(&gateway), graceful.watcher());
         tokio::spawn(async move {
             let _open = gateway.metrics.connection_opened();

@@ -1,5 +1,7 @@
 //! Answers `/v1/models` from what routes name and what upstreams listed, asking nobody.
 
+use std::collections::HashSet;
+
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
@@ -23,15 +25,23 @@ struct Model {
     owned_by: String,
 }
 
+impl Model {
+    /// The name without the upstream in front of it.
+    fn plain(&self) -> &str {
+        let plain = self.id.strip_prefix(&self.owned_by).and_then(|it| it.strip_prefix('/'));
+        plain.unwrap_or(&self.id)
+    }
+}
+
 /// `GET /v1/models` and, with `id`, `GET /v1/models/{id}`.
 pub fn answer(
     snapshot: &Snapshot,
     client: Option<&Client>,
     id: Option<&str>,
 ) -> Result<Response<Body>, Error> {
-    let models = models(snapshot).into_iter().filter(|it| client.is_none_or(|client| client.may_use(&it.id)));
+    let models = models(snapshot, client);
     let Some(id) = id else {
-        return Ok(json(&Listing { object: "list", data: models.collect() }));
+        return Ok(json(&Listing { object: "list", data: models }));
     };
     if let Some(model) = models.into_iter().find(|it| it.id == id) {
         return Ok(json(&model));
@@ -40,11 +50,12 @@ pub fn answer(
     let routed = snapshot.routes.find(id).filter(|_| client.is_none_or(|client| client.may_use(id)));
     match routed.and_then(|it| it.route.targets.first()) {
         Some(target) => Ok(json(&model(id.to_owned(), target.upstream.as_str()))),
-        None => Err(unknown_model(snapshot, id)),
+        None => Err(unknown_model(snapshot, client, id)),
     }
 }
 
-fn models(snapshot: &Snapshot) -> Vec<Model> {
+/// What the client may ask for, each name once: aliases first, which hide what vendors call the same.
+fn models(snapshot: &Snapshot, client: Option<&Client>) -> Vec<Model> {
     let mut models: Vec<Model> =
         snapshot.routes.aliases().map(|it| model(it.to_string(), "tollgate")).collect();
     models.sort_by(|a, b| a.id.cmp(&b.id));
@@ -52,11 +63,16 @@ fn models(snapshot: &Snapshot) -> Vec<Model> {
         let owner = upstream.spec.id.as_str();
         // The plain name where it leads to this upstream, else the name that always does.
         let leads_here = snapshot.routes.find(&name).is_some_and(|it| {
-            it.route.targets.first().is_some_and(|target| target.upstream == upstream.spec.id)
+            let first = it.route.targets.first();
+            first.is_some_and(|target| {
+                target.upstream == upstream.spec.id && target.model_for(it.model) == name
+            })
         });
         let id = if leads_here { name } else { format!("{owner}/{name}") };
         models.push(model(id, owner));
     }
+    let mut seen = HashSet::new();
+    models.retain(|it| client.is_none_or(|client| client.may_use(&it.id)) && seen.insert(it.id.clone()));
     models
 }
 
@@ -71,10 +87,15 @@ fn json(value: &impl Serialize) -> Response<Body> {
     response
 }
 
-/// 404 `model_not_found` that names what was perhaps meant.
-pub fn unknown_model(snapshot: &Snapshot, model: &str) -> Error {
-    let listed: Vec<String> = snapshot.listed_models().map(|(_, name)| name).take(COMPARED_MAX).collect();
-    let near = snapshot.routes.near_misses(model, &listed);
+/// 404 `model_not_found` that names what was perhaps meant, of what the client may use.
+pub fn unknown_model(snapshot: &Snapshot, client: Option<&Client>, model: &str) -> Error {
+    let mut models = models(snapshot, client);
+    models.truncate(COMPARED_MAX);
+    let plain: Vec<String> = models.iter().map(|it| it.plain().to_owned()).collect();
+    let near = snapshot.routes.near_misses(model, &plain);
+    // Among the near ones are aliases that the client may not use; those are in none of its models.
+    let known = |near: &String| models.iter().find(|it| it.id == *near || it.plain() == near);
+    let near: Vec<&str> = near.iter().filter_map(known).map(|it| it.id.as_str()).collect();
     let hint = match near.as_slice() {
         [] => "`GET /v1/models` lists what there is.".to_owned(),
         names => format!(

@@ -68,7 +68,8 @@ pub struct LimitOptions {
     /// Size of all request headers, in bytes. Default 32,768; 8,192 to 262,144. Beyond: 431.
     #[schemars(range(min = 8_192, max = 262_144))]
     pub header_bytes_max: usize,
-    /// Open client connections. Default 10,000; 1 to 1,000,000. Beyond: not accepted until one closes.
+    /// Open client connections. Default 10,000; 1 to 1,000,000. Beyond: not accepted until one closes. Lowered by a
+    /// reload, it comes true as connections close.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: usize,
     /// Calls in flight, streams included. Default 4,096; 1 to 1,000,000. Beyond: 503 with `retry-after`.
@@ -83,7 +84,8 @@ pub struct LimitOptions {
     /// Time an idle client connection is kept, in milliseconds. Default 75,000; 100 to 3,600,000.
     #[schemars(range(min = 100, max = 3_600_000))]
     pub keepalive_ms: u64,
-    /// Time a client may refuse to take bytes, in milliseconds. Default 60,000; 100 to 3,600,000. Beyond: the connection is closed.
+    /// Time a client may refuse to take bytes, in milliseconds. Default 60,000; 100 to 3,600,000. Beyond: the connection
+    /// is closed or, where the client takes nothing of one stream over HTTP/2, that stream ends.
     #[schemars(range(min = 100, max = 3_600_000))]
     pub write_stall_ms: u64,
     /// Size of one event of a stream, in bytes. Default 8,388,608; 4,096 to 268,435,456.

@@ -202,7 +202,7 @@ fn choose(
             plan(route, model.unwrap_or_default(), now)
         }
         (None, Some(model)) => {
-            let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, model))?;
+            let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, client, model))?;
             plan(found.route, found.model, now)
         }
         (None, None) => {

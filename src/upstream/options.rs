@@ -69,13 +69,15 @@ pub struct TimeoutOptions {
     /// From the request sent to the first byte of the answer, in milliseconds. Default 300,000; 1 to 3,600,000.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub first_byte_ms: u64,
-    /// From the request sent to the first content of a stream, in milliseconds. Default 120,000; 1 to 3,600,000.
+    /// From the request sent to the first content of a stream, while another target is left to try, in milliseconds.
+    /// Default 120,000; 1 to 3,600,000. The last target is waited for until `call_ms`, if it sends comments meanwhile.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub first_content_ms: u64,
     /// Silence allowed inside an answer, in milliseconds. Default 120,000; 1 to 3,600,000. Comments from the vendor count as life.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub idle_ms: u64,
-    /// The whole call, all attempts together, in milliseconds. Default 1,800,000; 1 to 86,400,000.
+    /// The whole call, all attempts together, in milliseconds; set at an upstream, one attempt there.
+    /// Default 1,800,000; 1 to 86,400,000.
     #[schemars(range(min = 1, max = 86_400_000))]
     pub call_ms: u64,
 }

@@ -106,6 +106,36 @@ mod tests {
     }
 
     #[test]
+    fn a_key_goes_to_the_endpoint_that_issued_it() {
+        let check = |variable: &str, host: &str| {
+            let mut owners =
+                vendors().iter().filter(|it| it.variables("API_KEY").any(|name| name == variable));
+            let uri: http::Uri = owners.next().unwrap().base_url.as_deref().unwrap().parse().unwrap();
+            assert_eq!((uri.host(), owners.next()), (Some(host), None), "{variable}");
+        };
+        check("HUNYUAN_API_KEY", "api.hunyuan.cloud.tencent.com");
+        check("TENCENT_TOKENHUB_API_KEY", "tokenhub.tencentmaas.com");
+        check("TENCENT_TOKENHUB_INTL_API_KEY", "tokenhub-intl.tencentcloudmaas.com");
+        check("DASHSCOPE_US_API_KEY", "dashscope-us.aliyuncs.com");
+        check("ARK_API_KEY", "ark.cn-beijing.volces.com");
+        check("ARK_INTL_API_KEY", "ark.ap-southeast.bytepluses.com");
+    }
+
+    #[test]
+    fn the_o_series_is_openais_and_other_names_in_o_are_not() {
+        let prefixes = &vendor("openai").unwrap().prefixes;
+        let check = |model: &str, own: bool| {
+            assert_eq!(prefixes.iter().any(|it| model.starts_with(it.as_str())), own, "{model}");
+        };
+        for model in ["o1", "o1-pro", "o3-mini", "o4-mini", "o5", "o7-mini", "o9"] {
+            check(model, true);
+        }
+        for model in ["olmo-3", "ollama", "open-mistral-7b", "o"] {
+            check(model, false);
+        }
+    }
+
+    #[test]
     fn variables_come_in_order_of_preference() {
         let names: Vec<_> = vendor("qwen").unwrap().variables("API_KEY").collect();
         assert_eq!(names, ["DASHSCOPE_API_KEY", "QWEN_API_KEY", "QIANWEN_API_KEY"]);

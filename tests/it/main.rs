@@ -16,6 +16,7 @@ mod hang_up;
 mod headers;
 mod keys;
 mod limits;
+mod operator;
 mod pool;
 mod readme;
 mod reload;

@@ -78,6 +78,55 @@ fn all_faults_are_reported_together_each_in_its_place() {
     check(MANY_FAULTS, &[], &expected);
 }
 
+/// Numbers that no option can hold (negative ones, say) and words for true and false among the rest.
+#[test]
+fn numbers_out_of_range_hide_no_other_fault() {
+    let yaml = "\
+listen: 127.0.0.1:99999
+workers: -1
+limits: { connections_max: -5, calls_max: 0 }
+sim: { fail_status: 70000, fail_share: 1.5 }
+probe: { down_after: 5000000000, interval_ms: 1.5 }
+circuit: { open_ms: 70000 }
+upstreams: { deepseek: { key: 007, prewarm: -1 } }
+routes:
+  - { model: m, targets: [depseek/x, { upstream: nobody, weight: -1 }, sim] }
+";
+    let expected = [
+        "1:9: `listen` must be address:port, such as 127.0.0.1:8080 or [::]:8080",
+        "2:10: `workers` must be a whole number, 0 to 1024",
+        "3:28: `limits.connections_max` must be a whole number, 1 to 1000000",
+        "3:43: `limits.calls_max` must be a whole number, 1 to 1000000",
+        "4:21: `sim.fail_status` must be a whole number, 400 to 599",
+        "4:40: `sim.fail_share` must be a number, 0.0 to 1.0",
+        "5:22: `probe.down_after` must be a whole number, 1 to 100",
+        "5:47: `probe.interval_ms` must be a whole number, 0 to 86400000",
+        "6:21: `open_ms` must not be above `open_ms_max`",
+        "7:45: `upstreams.deepseek.prewarm` must be a whole number, 0 to 64",
+        "9:27: no upstream is called `depseek`; did you mean `deepseek`?",
+        "9:50: no upstream is called `nobody`",
+        "9:66: `routes.0.targets.1.weight` must be a whole number, 0 to 1000000",
+    ];
+    check(yaml, &[], &expected);
+}
+
+#[test]
+fn what_a_call_is_made_of_has_no_default() {
+    let yaml = "\
+routes:
+  - model: m
+    targets: [sim]
+    defaults: { temperature: 0.5, stream: true, model: x, messages: [], stream_options: {} }
+";
+    let expected = [
+        "4:43: `stream` cannot be a default",
+        "4:56: `model` cannot be a default",
+        "4:59: `messages` cannot be a default",
+        "4:73: `stream_options` cannot be a default",
+    ];
+    check(yaml, &[], &expected);
+}
+
 #[test]
 fn unknown_keys_and_wrong_types_are_reported_together() {
     let yaml = "\

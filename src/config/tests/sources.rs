@@ -78,6 +78,13 @@ fn a_key_that_is_not_needed_may_be_empty() {
 }
 
 #[test]
+fn the_admin_key_is_trimmed_like_every_key() {
+    let admin_key = |yaml: &str| load(yaml, &[("K", " secret\n")]).unwrap().options.admin_key;
+    assert_eq!(admin_key("admin_key: \"${K}\"").unwrap().reveal(), "secret");
+    assert_eq!(admin_key("admin_key: ' '"), None);
+}
+
+#[test]
 fn dotenv_is_read_beneath_the_environment() {
     let folder = Folder::new();
     folder.write(".env", "OPENAI_API_KEY=\"from-file\"\nGROQ_API_KEY=g # why\nXAI_API_KEY=\n");
