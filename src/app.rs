@@ -15,6 +15,7 @@ use crate::build::{Builder, Built};
 use crate::config::{self, ConfigFault, Loaded, ShutdownOptions, Watch};
 use crate::edge::gateway::Gateway;
 use crate::edge::listener::Connections;
+use crate::edge::options::AuthMode;
 use crate::edge::{admin_listener, listener};
 use crate::telemetry::{LogHandle, Metrics};
 use crate::upstream::Upstream;
@@ -22,6 +23,9 @@ use crate::upstream::probe;
 
 /// Time that cut streams get for their last words.
 const CUT_TIME: Duration = Duration::from_secs(2);
+
+const WIDE: &str =
+    "the gateway listens beyond loopback until its next start, so it needs `clients`, or `auth: off`";
 
 /// A running gateway.
 pub struct App {
@@ -85,6 +89,7 @@ impl App {
         if let Some(admin) = self.admin.take() {
             admin_listener::spawn(Arc::clone(&self.gateway), admin)?;
         }
+        tokio::spawn(self.gateway.stalls.clone().run());
         let calls = self.calls.take().expect("run is called once");
         let mut serving = tokio::spawn(listener::run(
             Arc::clone(&self.gateway),
@@ -147,17 +152,27 @@ impl App {
         if unchanged {
             if !self.gateway.last_faults.load().is_empty() {
                 self.gateway.last_faults.store(Arc::default());
+                self.gateway.metrics.config().reloaded(self.gateway.serving().snapshot.generation);
                 tracing::info!(event = "config_restored");
             } else if asked {
                 tracing::info!(event = "config_unchanged");
             }
             return;
         }
+        if self.would_open_a_wide_port(&loaded) {
+            return self.refuse(vec![WIDE.to_owned()]);
+        }
         let old = self.gateway.serving();
         match self.builder.build(&loaded, Some(&old.snapshot)).await {
             Err(fault) => self.refuse(vec![fault]),
             Ok(built) => self.adopt(loaded, built),
         }
+    }
+
+    /// The port stays as wide as it was bound, whatever the file says now: it must not lose its keys by a file cut short.
+    fn would_open_a_wide_port(&self, loaded: &Loaded) -> bool {
+        let open = loaded.clients.is_empty() && loaded.options.auth == AuthMode::Keys;
+        open && !self.calls_at.ip().is_loopback()
     }
 
     fn adopt(&mut self, loaded: Loaded, built: Built) {

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::api::error_body::error_event;
 use crate::edge::connection::CallPlace;
+use crate::edge::stall::{Offer, Stalls};
 use crate::error::{Error, Kind, Origin};
 use crate::health::Verdict;
 use crate::telemetry::Ended;
@@ -36,7 +38,7 @@ pub enum Body {
     /// At hand; the guard is closed when hyper takes it.
     Whole { bytes: Option<Bytes>, end: Option<Box<FinishGuard>>, place: Option<CallPlace> },
     /// Still coming.
-    Flowing(Box<Flowing>),
+    Flowing(Arc<Flow>),
 }
 
 impl Body {
@@ -56,51 +58,85 @@ impl Body {
         Body::Whole { bytes: Some(bytes).filter(|it| !it.is_empty()), end: Some(end), place: None }
     }
 
-    pub fn answer(body: AnswerBody, end: Box<FinishGuard>) -> Self {
+    /// The answer of an upstream.
+    pub fn answer(body: AnswerBody, end: Box<FinishGuard>, watch: &Watch<'_>) -> Self {
         match body {
             AnswerBody::Whole(bytes) => Body::whole(bytes, end, Ended::Complete),
-            AnswerBody::Events(relay) => Body::flowing(Source::Events(relay), end),
+            AnswerBody::Events(relay) => Body::flowing(Source::Events(relay), end, watch),
             AnswerBody::Opaque(opaque) => {
-                let over = opaque.is_over() || end.record.method == http::Method::HEAD;
-                let mut body = Body::flowing(Source::Opaque(opaque), end);
-                if let Body::Flowing(flowing) = &mut body
-                    && over
-                {
-                    flowing.complete_opaque();
+                if opaque.is_over() || end.record.method == http::Method::HEAD {
+                    note_alive(opaque.upstream());
+                    return Body::whole(Bytes::new(), end, Ended::Complete);
                 }
-                body
+                Body::flowing(Source::Opaque(opaque), end, watch)
             }
         }
     }
 
     /// Comments until `late` is decided, then its answer, all under the `200` that was sent.
-    pub fn waiting(late: LateAnswer, cut: WaitForCancellationFutureOwned) -> Self {
+    pub fn waiting(late: LateAnswer, cut: WaitForCancellationFutureOwned, watch: &Watch<'_>) -> Self {
         let beat = Box::pin(tokio::time::sleep(Duration::ZERO));
-        Body::Flowing(Box::new(Flowing {
-            source: Source::Waiting { late, beat },
-            end: None,
-            cut: Box::pin(cut),
-            cut_seen_by: None,
-            place: None,
-        }))
+        Body::watched(Source::Waiting { late, beat }, None, cut, watch)
     }
 
     /// Keeps the connection's count of calls until the body has ended.
     pub fn occupy(&mut self, call: CallPlace) {
         match self {
             Body::Whole { place, .. } => *place = Some(call),
-            Body::Flowing(flowing) => flowing.place = Some(call),
+            Body::Flowing(flow) => flow.state().place = Some(call),
         }
     }
 
-    fn flowing(source: Source, end: Box<FinishGuard>) -> Self {
-        let cut = Box::pin(end.cut().clone().cancelled_owned());
-        Body::Flowing(Box::new(Flowing { source, end: Some(end), cut, cut_seen_by: None, place: None }))
+    fn flowing(source: Source, end: Box<FinishGuard>, watch: &Watch<'_>) -> Self {
+        let cut = end.cut().clone().cancelled_owned();
+        Body::watched(source, Some(end), cut, watch)
+    }
+
+    fn watched(
+        source: Source,
+        end: Option<Box<FinishGuard>>,
+        cut: WaitForCancellationFutureOwned,
+        watch: &Watch<'_>,
+    ) -> Self {
+        let state = Flowing { source, end, cut: Box::pin(cut), cut_seen_by: None, place: None };
+        let flow = Arc::new(Flow { offer: Offer::default(), state: Mutex::new(state) });
+        watch.stalls.watch(&flow, watch.patience);
+        Body::Flowing(flow)
     }
 }
 
-/// A body that is still coming.
-pub struct Flowing {
+/// Who looks after a client that takes nothing, and for how long it may.
+pub struct Watch<'a> {
+    pub stalls: &'a Stalls,
+    pub patience: Duration,
+}
+
+/// A body that is still coming, shared with [`Stalls`]: hyper holds it even while it asks it for nothing.
+pub struct Flow {
+    pub offer: Offer,
+    state: Mutex<Flowing>,
+}
+
+impl Flow {
+    fn state(&self) -> MutexGuard<'_, Flowing> {
+        self.state.lock().expect("a panic in a body ends its connection, and no other shares it")
+    }
+
+    /// The client took nothing for too long: lets go of the upstream and closes the record. hyper meets an error if it
+    /// ever asks again.
+    pub fn give_up(&self) {
+        let mut state = self.state();
+        if let Some(end) = &mut state.end {
+            end.record.error = Some(Kind::Timeout);
+            end.close(Ended::ClientGone);
+        }
+        state.source = Source::GivenUp;
+        state.place = None;
+    }
+}
+
+/// What a flowing body holds.
+struct Flowing {
     source: Source,
     end: Option<Box<FinishGuard>>,
     /// The end of a stopping process's grace.
@@ -115,6 +151,7 @@ enum Source {
     Opaque(Box<Opaque>),
     Waiting { late: LateAnswer, beat: Pin<Box<Sleep>> },
     Over,
+    GivenUp,
 }
 
 type Step = Poll<Option<Result<Frame<Bytes>, Error>>>;
@@ -124,6 +161,7 @@ impl Flowing {
         loop {
             let polled = match &mut self.source {
                 Source::Over => return Poll::Ready(None),
+                Source::GivenUp => return Poll::Ready(Some(Err(given_up()))),
                 Source::Events(_) => self.poll_relay(cx),
                 Source::Opaque(_) => self.poll_opaque(cx),
                 Source::Waiting { .. } => match self.poll_waiting(cx) {
@@ -256,6 +294,14 @@ impl Flowing {
     }
 }
 
+fn given_up() -> Error {
+    Error::new(
+        Kind::Timeout,
+        Origin::Client,
+        "The client took nothing of its answer (`limits.write_stall_ms`).",
+    )
+}
+
 /// Only the whole of a streamed answer shows that an upstream is well: one that cuts every stream is not.
 fn note_alive(upstream: &Upstream) {
     note_flip(upstream, upstream.health.note(Verdict::Alive, std::time::Instant::now()));
@@ -274,7 +320,14 @@ impl HttpBody for Body {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Step {
         match self.get_mut() {
-            Body::Flowing(flowing) => flowing.poll(cx),
+            Body::Flowing(flow) => {
+                flow.offer.asked();
+                let step = flow.state().poll(cx);
+                if step.is_ready() {
+                    flow.offer.offered();
+                }
+                step
+            }
             Body::Whole { bytes, end, .. } => {
                 if let Some(mut end) = end.take() {
                     let ended = end.record.ended;
@@ -288,14 +341,14 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Body::Whole { bytes, .. } => bytes.is_none(),
-            Body::Flowing(flowing) => matches!(flowing.source, Source::Over),
+            Body::Flowing(flow) => matches!(flow.state().source, Source::Over),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Body::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, |it| it.len() as u64)),
-            Body::Flowing(flowing) => match &flowing.source {
+            Body::Flowing(flow) => match &flow.state().source {
                 Source::Opaque(opaque) => opaque.size_hint(),
                 _ => SizeHint::default(),
             },

@@ -29,6 +29,8 @@ pub fn explain(snapshot: &Snapshot, model: &str, now: Instant) -> Result<Value, 
             json!({"upstream": target.upstream.as_str(), "model": target.model_for(&plan.model), "reason": why.as_str()})
         })
         .collect();
+    let off = plan.route.off.iter().map(|(id, why)| json!({"upstream": id.as_str(), "reason": why}));
+    let out: Vec<Value> = out.into_iter().chain(off).collect();
     Ok(json!({
         "model": model,
         "route": plan.route.label.as_ref(),

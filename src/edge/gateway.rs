@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::edge::auth::ClientTable;
 use crate::edge::options::{CorsOptions, LimitOptions};
+use crate::edge::stall::Stalls;
 use crate::names::Secret;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{LogHandle, Metrics};
@@ -45,6 +46,8 @@ pub struct Gateway {
     pub log: LogHandle,
     /// Fires when the grace of a stopping process is over.
     pub cut: CancellationToken,
+    /// The answers under way, looked after by a task of `app`.
+    pub stalls: Stalls,
     stopping: AtomicBool,
     /// The faults of the last refused reload, as text; empty after a good one.
     pub last_faults: ArcSwap<Vec<String>>,
@@ -57,6 +60,7 @@ impl Gateway {
             metrics,
             log,
             cut: CancellationToken::new(),
+            stalls: Stalls::default(),
             stopping: AtomicBool::new(false),
             last_faults: ArcSwap::default(),
         })

@@ -18,3 +18,4 @@ pub mod options;
 pub mod rescue;
 pub mod serve;
 pub mod spec;
+pub mod stall;

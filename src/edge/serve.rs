@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
 use crate::edge::auth::Client;
-use crate::edge::body::{Body, LateAnswer};
+use crate::edge::body::{Body, LateAnswer, Watch};
 use crate::edge::endpoint::{BodyKind, Endpoint, endpoint};
 use crate::edge::gateway::{Gateway, Serving};
 use crate::edge::intake::{self, Taken};
@@ -238,13 +238,15 @@ async fn dispatch(
     prepared: Box<Prepared>,
     mut end: Box<FinishGuard>,
 ) -> Response<Body> {
+    let patience = Duration::from_millis(serving.limits.write_stall_ms);
+    let watch = Watch { stalls: &gateway.stalls, patience };
     let wait = serving.snapshot.rules.waiting_comment;
     let failover_open = prepared.plan.targets.len() > 1;
     let streams =
         prepared.stream && prepared.call.shape != StreamShape::Opaque && failover_open && !wait.is_zero();
     if !streams {
         let result = search(serving, &prepared, &mut end).await;
-        return finished(result, end);
+        return finished(result, end, &watch);
     }
     let serving = Arc::clone(serving);
     let mut late: LateAnswer = Box::pin(async move {
@@ -252,9 +254,10 @@ async fn dispatch(
         (result, end)
     });
     match tokio::time::timeout(wait, &mut late).await {
-        Ok((result, end)) => finished(result, end),
+        Ok((result, end)) => finished(result, end, &watch),
         Err(_) => {
-            let mut response = Response::new(Body::waiting(late, gateway.cut.clone().cancelled_owned()));
+            let mut response =
+                Response::new(Body::waiting(late, gateway.cut.clone().cancelled_owned(), &watch));
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -289,7 +292,7 @@ fn stopping() -> Error {
         .retry_after(Some(OVERLOADED_WAIT))
 }
 
-fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>) -> Response<Body> {
+fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>, watch: &Watch<'_>) -> Response<Body> {
     let attempts = end.record.attempts() as u64;
     let mut response = match result {
         Err(error) => {
@@ -303,7 +306,7 @@ fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>) -> Respo
             if matches!(delivery.body, crate::upstream::commit::AnswerBody::Whole(_)) {
                 end.first_content(std::time::Instant::now());
             }
-            let mut response = Response::new(Body::answer(delivery.body, end));
+            let mut response = Response::new(Body::answer(delivery.body, end, watch));
             *response.status_mut() = delivery.status;
             *response.headers_mut() = headers::to_client(&delivery.headers);
             name_target(response.headers_mut(), delivery.upstream.spec.id.as_str(), &delivery.model);
