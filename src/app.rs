@@ -97,9 +97,10 @@ impl App {
             calls,
             stop.clone().cancelled_owned(),
         ));
-        tracing::info!(event = "listening", calls = %self.calls_at, admin = %self.admin_at);
+        // Before anybody is told that we are here: an early SIGHUP would end the process.
         let mut hangup = signal(SignalKind::hangup())?;
         let mut signals = StopSignals::new()?;
+        tracing::info!(event = "listening", calls = %self.calls_at, admin = %self.admin_at);
         loop {
             tokio::select! {
                 () = self.watch.changed() => self.reload(false).await,

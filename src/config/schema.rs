@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::GatewayOptions;
 use super::fault::{Faults, hint};
-use super::mend::Mends;
+use super::mend::{Mend, Mends};
 use super::tree::{Node, Value};
 
 static SCHEMA: LazyLock<Json> = LazyLock::new(|| schemars::schema_for!(GatewayOptions).to_value());
@@ -132,6 +132,7 @@ impl Shape<'_> {
                 (Some(property), _) => self.check(child, property),
                 (None, Json::Bool(false)) => {
                     let hint = hint(key, properties.keys().map(String::as_str));
+                    self.mends.insert(child.at, Mend::Leave);
                     let message = format!("`{}` is no option{hint}", self.path.join("."));
                     self.faults.at(child.key.unwrap_or(child.at), message);
                 }
@@ -173,7 +174,7 @@ impl Shape<'_> {
         self.expect(is_number, node, &format!("must be {kind}{range}"));
         if let Some(number) = node.number().filter(|it| !is_number && it.is_finite()) {
             let number = number.max(lowest.unwrap_or(number)).min(highest.unwrap_or(f64::MAX));
-            self.mends.insert(node.at, if whole { number.trunc() } else { number });
+            self.mends.insert(node.at, Mend::Number(if whole { number.trunc() } else { number }));
             // What a mended number is wrong with besides, the operator never wrote.
             self.faults.explain(node.at);
         }
