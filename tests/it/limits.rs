@@ -3,7 +3,7 @@
 use crate::support::client::{open, request};
 use crate::support::{Gate, Gateway, Reply, Steady, Vendor, delta, finish, until, within};
 
-const POST: &str = "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n";
+const POST: &str = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n";
 
 /// A gateway in front of a vendor that always answers, within `limits`.
 async fn limited(limits: &str) -> (Gateway, Steady) {
@@ -57,8 +57,10 @@ async fn a_body_that_announces_too_much_is_refused_unread() {
 #[tokio::test]
 async fn a_client_that_pushes_on_still_reads_why_it_was_refused() {
     let (gateway, vendor) = limited("body_bytes_max: 2048").await;
-    let answer = gateway.post("/v1/chat/completions", body_of(8 << 20)).await;
-    assert_eq!(answer.error()["code"], "request_too_large");
+    let body = body_of(8 << 20);
+    let mut raw = gateway.raw().await;
+    raw.write(format!("{POST}Content-Length: {}\r\n\r\n{body}", body.len())).await;
+    assert_eq!(status_and_code(&raw.rest().await), ("413", "request_too_large".into()));
     assert!(vendor.seen().is_empty());
 }
 
@@ -82,7 +84,7 @@ async fn headers_within_the_limit_pass_and_longer_ones_get_431() {
     for (length, status) in [(6_000, 200), (12_000, 431), (60_000, 431), (200_000, 431)] {
         let mut raw = gateway.raw().await;
         let head = format!(
-            "GET /v1/files HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-A: {}\r\n\r\n",
+            "GET /v1/files HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-A: {}\r\n\r\n",
             "a".repeat(length)
         );
         let _ =
@@ -97,7 +99,7 @@ async fn headers_within_the_limit_pass_and_longer_ones_get_431() {
 async fn more_header_lines_than_anyone_needs_get_431() {
     let (gateway, vendor) = limited("header_bytes_max: 8192").await;
     let mut raw = gateway.raw().await;
-    raw.write(format!("GET /v1/files HTTP/1.1\r\nHost: a\r\n{}\r\n", "X-A: a\r\n".repeat(500))).await;
+    raw.write(format!("GET /v1/files HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X-A: a\r\n".repeat(500))).await;
     assert_eq!(status_and_code(&raw.rest().await).0, "431");
     assert!(vendor.seen().is_empty());
 }
@@ -114,7 +116,7 @@ async fn a_head_that_does_not_end_gets_408() {
 async fn the_head_of_a_later_request_has_the_same_time() {
     let (gateway, _vendor) = limited("header_read_ms: 200").await;
     let mut raw = gateway.raw().await;
-    raw.write("GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    raw.write("GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     raw.read_until("\"data\"").await;
     raw.write("GET /v1/models HTTP/1.1\r\nHo").await;
     assert!(raw.rest().await.contains("HTTP/1.1 408 "), "{}", raw.text());
@@ -126,7 +128,7 @@ async fn a_client_that_says_nothing_is_left_without_a_word() {
     assert_eq!(gateway.raw().await.rest().await, "");
     // The same between two requests.
     let mut raw = gateway.raw().await;
-    raw.write("GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    raw.write("GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert_eq!(raw.rest().await.matches("HTTP/1.1 ").count(), 1);
 }
 
@@ -136,7 +138,7 @@ async fn a_body_that_stops_coming_gets_408_whoever_reads_it() {
     for (head, body) in [
         (format!("{POST}Content-Length: 20\r\n"), "{"),
         (format!("{POST}Transfer-Encoding: chunked\r\n"), "1\r\n{\r\n"),
-        ("POST /v1/files HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n".to_owned(), "{"),
+        ("POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n".to_owned(), "{"),
     ] {
         let mut raw = gateway.raw().await;
         raw.write(format!("{head}\r\n{body}")).await;
@@ -184,7 +186,7 @@ async fn a_client_that_leaves_frees_its_place() {
 
 #[tokio::test]
 async fn beyond_connections_max_a_client_waits_for_another_to_leave() {
-    const GET: &str = "GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n";
+    const GET: &str = "GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let (gateway, _vendor) = limited("connections_max: 1").await;
     let mut first = gateway.raw().await;
     first.write(GET).await;
@@ -225,7 +227,7 @@ async fn a_stream_flows_though_the_next_request_waits_behind_it() {
     let gateway = Gateway::start(&config("", &vendor.url())).await;
     let mut raw = gateway.raw().await;
     let body = r#"{"model":"v/m","stream":true}"#;
-    let next = "GET /v1/models HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let next = "GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     raw.write(format!("{POST}Content-Length: {}\r\n\r\n{body}{next}", body.len())).await;
     // The vendor says no more until this has come.
     raw.read_until("first").await;

@@ -122,7 +122,7 @@ async fn connections_that_serve_nothing_do_not_hold_up_the_end() {
     let mut half = gateway.raw().await;
     half.write("GET /v1/models HT").await;
     let mut idle = gateway.raw().await;
-    idle.write("GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    idle.write("GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     idle.read_until("\"data\"").await;
     gateway.signal("TERM");
     assert_eq!(gateway.wait().await.code(), Some(0));
@@ -161,6 +161,17 @@ async fn a_hangup_while_stopping_is_no_second_signal() {
     gate.open();
     assert!(stream.rest().await.text().contains("[DONE]"));
     assert_eq!(gateway.wait().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_signal_right_after_the_start_is_heard() {
+    for _ in 0..10 {
+        let mut gateway = Gateway::start("").await;
+        gateway.signal("HUP");
+        gateway.event_line("config_unchanged").await;
+        gateway.signal("TERM");
+        assert_eq!(gateway.wait().await.code(), Some(0));
+    }
 }
 
 /// Calls until `stop`, and fails on the first answer that is none.

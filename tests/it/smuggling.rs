@@ -5,8 +5,8 @@ use crate::support::{Gateway, Steady, within};
 
 /// What a request of ours names, and what a smuggled one would ask for.
 const BODY: &str = r#"{"model":"v/m"}"#;
-const SMUGGLED: &str = "GET /v1/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
-const POST: &str = "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n";
+const SMUGGLED: &str = "GET /v1/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const POST: &str = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n";
 
 /// A gateway whose idle connections end soon, so that each attack can be read to its end.
 struct Range {
@@ -104,13 +104,19 @@ async fn a_clear_request_is_served_and_so_is_one_behind_it() {
 #[tokio::test]
 async fn a_request_without_one_plain_host_is_refused_with_400() {
     let range = Range::start().await;
-    let hosts = ["", "Host: a\r\nHost: b\r\n", "Host: a\r\nhost: a\r\n", "Host: a#b\r\n", "Host: a/../b\r\n"];
+    let hosts = [
+        "",
+        "Host: localhost\r\nHost: b\r\n",
+        "Host: localhost\r\nhost: a\r\n",
+        "Host: a#b\r\n",
+        "Host: a/../b\r\n",
+    ];
     let more = ["Host: a b\r\n", "Host: user@a\r\n", "Host: a,b\r\n", "Host: a?b\r\n", "Host: <a>\r\n"];
     for host in hosts.iter().chain(&more) {
         let bytes = format!("POST /v1/chat/completions HTTP/1.1\r\n{host}{}\r\n{BODY}", length());
         assert_eq!(range.attack(bytes.as_bytes()).await, [400], "{host:?}");
     }
-    let user = "GET http://user@a/v1/files HTTP/1.1\r\nHost: a\r\n\r\n";
+    let user = "GET http://user@a/v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(range.attack(user.as_bytes()).await, [400]);
     assert!(range.vendor.seen().is_empty());
 }
@@ -118,7 +124,7 @@ async fn a_request_without_one_plain_host_is_refused_with_400() {
 #[tokio::test]
 async fn a_target_in_absolute_form_chooses_no_host() {
     let range = Range::start().await;
-    let bytes = b"GET http://elsewhere.example:81/v1/files HTTP/1.1\r\nHost: a\r\n\r\n";
+    let bytes = b"GET http://elsewhere.example:81/v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(range.attack(bytes).await, [200]);
     let seen = range.vendor.only();
     assert_eq!(seen.target, "/v1/files");
@@ -236,12 +242,12 @@ async fn a_header_that_two_servers_could_split_differently_is_refused() {
     let attack = |it: &str| post(&format!("{}{it}\r\n", length()), &format!("{BODY}{SMUGGLED}"));
     range.refuses(named(&lines, attack)).await;
     let targets = ["/v1/a b", "/v1/\0", "/v1/a\u{7f}", "v1/files", ""];
-    let attack = |it: &str| format!("GET {it} HTTP/1.1\r\nHost: a\r\n\r\n{SMUGGLED}").into_bytes();
+    let attack = |it: &str| format!("GET {it} HTTP/1.1\r\nHost: localhost\r\n\r\n{SMUGGLED}").into_bytes();
     range.refuses(named(&targets, attack)).await;
     let versions = ["HTTP/2.0", "HTTP/1.2", "HTTP/1", "http/1.1", "HTTP/1.1 x"];
     range
         .refuses(named(&versions, |it| {
-            format!("GET /v1/files {it}\r\nHost: a\r\n\r\n{SMUGGLED}").into_bytes()
+            format!("GET /v1/files {it}\r\nHost: localhost\r\n\r\n{SMUGGLED}").into_bytes()
         }))
         .await;
 }
@@ -264,7 +270,7 @@ async fn methods_that_turn_a_gateway_into_something_else_are_refused() {
     let range = Range::start().await;
     let connect = "CONNECT elsewhere.example:80 HTTP/1.1\r\nHost: elsewhere.example:80\r\n\r\n";
     assert_eq!(range.attack(connect.as_bytes()).await, [405]);
-    let trace = "TRACE /v1/files HTTP/1.1\r\nHost: a\r\n\r\n";
+    let trace = "TRACE /v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(range.attack(trace.as_bytes()).await, [405]);
     assert!(range.vendor.seen().is_empty());
 }
@@ -273,7 +279,7 @@ async fn methods_that_turn_a_gateway_into_something_else_are_refused() {
 async fn a_method_that_http_does_not_define_is_refused() {
     let range = Range::start().await;
     for method in ["FOO", "PROPFIND", "get"] {
-        let bytes = format!("{method} /v1/files HTTP/1.1\r\nHost: a\r\n\r\n");
+        let bytes = format!("{method} /v1/files HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(range.attack(bytes.as_bytes()).await, [405], "{method}");
     }
     assert!(range.vendor.seen().is_empty(), "{:#?}", range.vendor.seen());
@@ -282,11 +288,12 @@ async fn a_method_that_http_does_not_define_is_refused() {
 #[tokio::test]
 async fn an_upgrade_never_opens_a_way_through() {
     let range = Range::start().await;
-    let socket = "GET /v1/realtime HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let socket =
+        "GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
     assert_eq!(range.attack(socket.as_bytes()).await, [501]);
     assert!(range.vendor.seen().is_empty());
     // Offers of other protocols are ignored (RFC 9110, section 7.8), and their headers stay here.
-    let h2c = "GET /v1/files HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings, x-team\r\nUpgrade: h2c\r\n\
+    let h2c = "GET /v1/files HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings, x-team\r\nUpgrade: h2c\r\n\
                HTTP2-Settings: AAMAAABkAAQ\r\nX-Team: a\r\n\r\n";
     assert_eq!(range.attack(h2c.as_bytes()).await, [200]);
     let seen = range.vendor.only();
@@ -298,7 +305,8 @@ async fn an_upgrade_never_opens_a_way_through() {
 #[tokio::test]
 async fn a_body_that_looks_like_a_request_stays_a_body() {
     let range = Range::start().await;
-    let head = format!("GET /v1/files HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", SMUGGLED.len());
+    let head =
+        format!("GET /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", SMUGGLED.len());
     assert_eq!(range.attack(format!("{head}{SMUGGLED}").as_bytes()).await, [200]);
     let seen = range.vendor.only();
     assert_eq!((seen.target.as_str(), seen.text()), ("/v1/files", SMUGGLED));

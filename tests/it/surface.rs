@@ -195,7 +195,7 @@ async fn a_client_that_expects_100_continue_gets_it_or_the_final_answer() {
     let pair = Pair::start("clients: { shop: { key: shop-key } }").await;
     let head = |key: &str, length: usize| {
         format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
              Connection: close\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
         )
     };

@@ -71,7 +71,7 @@ async fn cleartext_on_the_tls_port_is_not_answered_in_cleartext() {
     let authority = Authority::new();
     let gateway = secured(&authority, &authority.vouch("localhost")).await;
     let mut raw = gateway.raw().await;
-    raw.write("GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    raw.write("GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(!raw.rest().await.contains("HTTP/1.1"));
     // Another one's handshake is not held up by it.
     shake_hands(&authority, gateway.calls, "localhost", &[]).await.unwrap();
