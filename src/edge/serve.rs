@@ -132,7 +132,12 @@ async fn prepare(
         BodyKind::MaybeModel if has_body && names_a_model(&head.headers) => {
             intake::modelled(&head.headers, body, &serving.limits).await?
         }
-        _ => Taken { body: intake::unread(body, &serving.limits), model: None, stream: false, bytes: 0 },
+        _ => Taken {
+            body: intake::unread(&head.headers, body, &serving.limits)?,
+            model: None,
+            stream: false,
+            bytes: 0,
+        },
     };
     end.record.bytes_in = taken.bytes;
     end.record.stream = taken.stream;
