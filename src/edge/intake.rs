@@ -2,18 +2,18 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, timeout};
 
 use crate::api::request;
-use crate::edge::form::{self, FormScan, Found};
+use crate::edge::form::{self, FormScan};
 use crate::edge::options::LimitOptions;
 use crate::error::{Error, Kind, Origin};
 use crate::upstream::call::CallBody;
@@ -29,16 +29,8 @@ pub struct Taken {
 
 /// Reads a body whose JSON or form names a model.
 pub async fn modelled(headers: &HeaderMap, body: Incoming, limits: &LimitOptions) -> Result<Taken, Error> {
-    if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|it| *it != "identity") {
-        let coding = String::from_utf8_lossy(coding.as_bytes()).into_owned();
-        return Err(Error::bad_request(format!(
-            "Request bodies in `{coding}` are not read; send them uncompressed."
-        ))
-        .status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-        .code("unsupported_encoding"));
-    }
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    match form::boundary(content_type) {
+    let content_type = content_type(headers)?;
+    match form::boundary(content_type)? {
         Some(boundary) => taken_form(&boundary, body, limits).await,
         None => {
             let body = whole(body, limits).await?;
@@ -51,11 +43,36 @@ pub async fn modelled(headers: &HeaderMap, body: Incoming, limits: &LimitOptions
 }
 
 /// A body that streams through unread.
-pub fn unread(body: Incoming, limits: &LimitOptions) -> CallBody {
+pub fn unread(headers: &HeaderMap, body: Incoming, limits: &LimitOptions) -> Result<CallBody, Error> {
     if body.is_end_stream() {
-        return CallBody::Plain(Payload::held(Vec::new()));
+        return Ok(CallBody::Plain(Payload::held(Vec::new())));
     }
-    CallBody::Plain(Payload::streamed(Vec::new(), Box::pin(Paced::new(body, limits))))
+    content_type(headers)?;
+    Ok(CallBody::Plain(Payload::streamed(Vec::new(), Box::pin(Paced::new(body, limits)))))
+}
+
+/// The one content type of a body that is not compressed. Compressed ones cannot be read here, and `content-encoding`
+/// does not reach the vendor, which would take the bytes for the file itself.
+fn content_type(headers: &HeaderMap) -> Result<&[u8], Error> {
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings = codings.flat_map(|it| it.as_bytes().split(|it| *it == b',')).map(<[u8]>::trim_ascii);
+    if let Some(coding) = codings.find(|it| !it.is_empty() && !it.eq_ignore_ascii_case(b"identity")) {
+        let coding = String::from_utf8_lossy(coding);
+        return Err(Error::bad_request(format!(
+            "Request bodies in `{coding}` are not read; send them uncompressed."
+        ))
+        .status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        .code("unsupported_encoding"));
+    }
+    let mut content_types = headers.get_all(header::CONTENT_TYPE).iter();
+    let content_type = content_types.next().map_or(&b""[..], HeaderValue::as_bytes);
+    match content_types.next() {
+        None => Ok(content_type),
+        Some(_) => {
+            Err(Error::bad_request("The request has more than one `content-type`.")
+                .code("invalid_content_type"))
+        }
+    }
 }
 
 async fn whole(mut body: Incoming, limits: &LimitOptions) -> Result<Bytes, Error> {
@@ -126,32 +143,48 @@ impl Gathered {
     }
 }
 
-/// Holds a form up to its `model` field; the rest streams through. A model that comes last is bounded by
+/// Holds a form up to its `model` field; the rest streams through, watched. A model that comes last is bounded by
 /// `limits.body_bytes_max`, one that comes first lets a file of any size pass.
 async fn taken_form(boundary: &str, mut body: Incoming, limits: &LimitOptions) -> Result<Taken, Error> {
     let announced = body.size_hint().exact();
     let mut head = BytesMut::new();
     let mut scan = FormScan::new(boundary);
-    let mut found = Found::NotYet;
-    while found == Found::NotYet {
+    while !scan.is_decided() {
         let Some(data) = next(&mut body, limits).await? else { break };
         if head.len() + data.len() > limits.body_bytes_max {
             return Err(too_large(limits));
         }
+        scan.feed(&data)?;
         head.extend_from_slice(&data);
-        found = scan.look(&head);
     }
     let head = head.freeze();
     let bytes = announced.unwrap_or(head.len() as u64);
-    let rest = match body.is_end_stream() {
-        true => Payload::held(vec![head.clone()]),
-        false => Payload::streamed(vec![head.clone()], Box::pin(Paced::new(body, limits))),
+    let place = scan.model();
+    let rest = match body.is_end_stream() || !scan.is_decided() {
+        true => {
+            scan.finish()?;
+            Payload::held(vec![head.clone()])
+        }
+        false => {
+            let body = Watched { body: Paced::new(body, limits), scan };
+            Payload::streamed(vec![head.clone()], Box::pin(body))
+        }
     };
-    let Found::Model(place) = found else {
+    let Some(place) = place else {
         return Ok(Taken { body: CallBody::Plain(rest), model: None, stream: false, bytes });
     };
-    let model = String::from_utf8_lossy(&head[place.clone()]).into_owned();
+    let model = model_name(&head[place.clone()])?;
     Ok(Taken { body: CallBody::Form { head, model: place, rest }, model: Some(model), stream: false, bytes })
+}
+
+/// Exact, since the vendor gets the bytes and the allow-list judges the text.
+fn model_name(value: &[u8]) -> Result<String, Error> {
+    let name = std::str::from_utf8(value).ok().filter(|it| !it.contains(char::is_control));
+    name.map(str::to_owned).ok_or_else(|| {
+        Error::bad_request("The form's `model` is not a line of UTF-8 text.")
+            .param("model")
+            .code("invalid_model")
+    })
 }
 
 async fn next(body: &mut Incoming, limits: &LimitOptions) -> Result<Option<Bytes>, Error> {
@@ -223,6 +256,48 @@ impl Body for Paced {
             }
             Poll::Pending => self.timer.as_mut().poll(cx).map(|()| Some(Err(BodyError::from(too_slow())))),
         }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The rest of a form whose model is known. A second one must not get past: its frame becomes the error that ends the
+/// request, so that the vendor is left with a body that broke off, and the client learns why.
+struct Watched<B> {
+    body: B,
+    scan: FormScan,
+}
+
+impl<B: Body<Data = Bytes, Error = BodyError>> Watched<B> {
+    /// A body of a known length is complete with its last frame: what is wrong must be found before that leaves.
+    fn check(&mut self, frame: Option<&Frame<Bytes>>) -> Result<(), Error> {
+        if let Some(data) = frame.and_then(Frame::data_ref) {
+            self.scan.feed(data)?;
+        }
+        match frame.is_none() || self.body.is_end_stream() {
+            true => self.scan.finish(),
+            false => Ok(()),
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Body for Watched<B> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose()?;
+        self.check(frame.as_ref())?;
+        Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -137,7 +137,12 @@ async fn prepare(
         {
             intake::modelled(&head.headers, body, &serving.limits).await?
         }
-        _ => Taken { body: intake::unread(body, &serving.limits), model: None, stream: false, bytes: 0 },
+        _ => Taken {
+            body: intake::unread(&head.headers, body, &serving.limits)?,
+            model: None,
+            stream: false,
+            bytes: 0,
+        },
     };
     end.record.bytes_in = taken.bytes;
     end.record.stream = taken.stream;

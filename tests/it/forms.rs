@@ -1,6 +1,6 @@
 //! Uploads: routed by the `model` inside them while they still come in, and passed on as they are.
 
-use crate::support::{Gateway, Raw, Reply, Vendor, over};
+use crate::support::{Answer, Gateway, Raw, Reply, Seen, Vendor, over};
 
 const BOUNDARY: &str = "--------------------------x42";
 
@@ -160,4 +160,163 @@ async fn a_client_that_expects_100_continue_gets_it() {
     raw.write(&body).await;
     raw.read_until(r#"{"text":"hi"}"#).await;
     assert_eq!(a.request(0).await.header("expect"), None);
+}
+
+/// A client that may use `smart` alone, and files.
+const SHOP: &str =
+    "default_upstream: a\nclients: { shop: { key: shop-key, models: [smart], without_model: true } }\n";
+
+const KEY: (&str, &str) = ("authorization", "Bearer shop-key");
+
+async fn shop_upload(gateway: &Gateway, path: &str, content_type: &str, body: &[u8]) -> Answer {
+    let headers = [KEY, ("content-type", content_type)];
+    gateway.call(http::Method::POST, path, &headers, body.to_vec()).await
+}
+
+/// The vendor reads the last of two fields, takes any line end for a delimiter's, and the second of two boundaries.
+#[tokio::test]
+async fn an_allow_listed_client_reaches_no_other_model_through_a_form() {
+    let a = Vendor::start().await;
+    let gateway = gateway(&a, SHOP).await;
+    let (smart, other, file, end) = (model_part("smart"), model_part("other"), file_part(100), end());
+    let whole = |parts: &[&[u8]]| [parts.concat(), end.clone().into_bytes()].concat();
+    let (smart, other) = (smart.as_bytes(), other.as_bytes());
+    let bare = String::from_utf8_lossy(other).replace("\r\n", "\n");
+    let (renamed, empty) = (["Model", "mod\\el"], "name=\"model\"; filename=\"\"");
+    let variants =
+        renamed.map(|it| String::from_utf8_lossy(other).replace("\"model\"", &format!("\"{it}\"")));
+    let nameless = String::from_utf8_lossy(other).replace("name=\"model\"", empty);
+    for (body, code) in [
+        (whole(&[smart, other]), "duplicate_field"),
+        (whole(&[smart, &file, other]), "duplicate_field"),
+        (whole(&[smart, smart]), "duplicate_field"),
+        (whole(&[smart, &file, bare.as_bytes()]), "invalid_form"),
+        (whole(&[smart, variants[0].as_bytes()]), "invalid_form"),
+        (whole(&[smart, variants[1].as_bytes()]), "invalid_form"),
+        (whole(&[smart, nameless.as_bytes()]), "invalid_form"),
+        ([&whole(&[smart])[..], other].concat(), "invalid_form"),
+        ([&file[..], smart].concat(), "invalid_form"),
+        (whole(&[model_part(&"m".repeat(257)).as_bytes()]), "model_too_long"),
+    ] {
+        let answer = shop_upload(&gateway, "/v1/audio/transcriptions", &content_type(), &body).await;
+        let (error, text) = (answer.error(), String::from_utf8_lossy(&body).into_owned());
+        assert_eq!((answer.status.as_u16(), error["code"].as_str()), (400, Some(code)), "{text}");
+        assert_eq!(error["type"], "invalid_request_error");
+    }
+    let answer = shop_upload(&gateway, "/v1/images/edits", &content_type(), &whole(&[&file, other])).await;
+    assert_eq!(answer.status, 403);
+    for content_type in [
+        format!("multipart/form-data; boundary=B; boundary={BOUNDARY}"),
+        format!("multipart/form-data; boundary={BOUNDARY}; boundary=C"),
+        format!("multipart/form-data; boundary={BOUNDARY}; boundary*=utf-8''C"),
+        "multipart/form-data".to_owned(),
+    ] {
+        let answer = shop_upload(&gateway, "/v1/audio/speech", &content_type, &whole(&[smart])).await;
+        assert_eq!((answer.status.as_u16(), &answer.error()["code"]), (400, &"invalid_content_type".into()));
+    }
+    let headers = [KEY, ("content-type", "application/json"), ("content-type", &content_type())];
+    for path in ["/v1/audio/speech", "/v1/files"] {
+        let answer = gateway.call(http::Method::POST, path, &headers, whole(&[other])).await;
+        assert_eq!(answer.status, 400, "{path}");
+    }
+    assert_eq!(a.calls(), 0);
+}
+
+/// Nothing in a file is the form's own, and none of its bytes is changed.
+#[tokio::test]
+async fn a_delimiter_inside_a_file_is_a_part_of_the_file() {
+    let a = Vendor::start().await;
+    let gateway = gateway(&a, SHOP).await;
+    let inside =
+        [&b"--"[..], model_part("smart").as_bytes(), b"- --", BOUNDARY.as_bytes(), b"--\r\n"].concat();
+    let headers =
+        format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n");
+    let file = [headers.as_bytes(), b"RIFF", &inside, b"\r\n"].concat();
+    let body = |model: &str| [&file, model_part(model).as_bytes(), end().as_bytes()].concat();
+    a.expect(Reply::json(200, "{}"));
+    let answer = shop_upload(&gateway, "/v1/images/edits", &content_type(), &body("smart")).await;
+    assert_eq!(answer.status, 200);
+    assert!(a.request(0).await.body == body("model-a"));
+    let answer = shop_upload(&gateway, "/v1/images/edits", &content_type(), &body("other")).await;
+    assert_eq!(answer.status, 403);
+}
+
+/// The vendor already has the beginning when the second model comes: it must be left without the end, and neither
+/// its health nor another target is to suffer for it.
+#[tokio::test]
+async fn a_second_model_on_its_way_ends_the_call() {
+    let b = Vendor::start().await;
+    let begun = [model_part("smart").into_bytes(), file_part(50_000)].concat();
+    let body = [&begun, model_part("other").as_bytes(), end().as_bytes()].concat();
+    let known = |it: usize| begun.len() + it + "model-a".len() - "smart".len();
+    // Cut inside the delimiter and inside the field's name.
+    for (cut, chunked) in [(9, false), (70, false), (9, true)] {
+        let a = Vendor::with([Reply::json(200, "{}")]).await;
+        let gateway = Gateway::start(&over(&[("a", &a.url()), ("b", &b.url())], SHOP)).await;
+        let framing = match chunked {
+            true => "transfer-encoding: chunked".to_owned(),
+            false => format!("content-length: {}", body.len()),
+        };
+        let framing = format!("{framing}\r\n{}: {}", KEY.0, KEY.1);
+        let mut raw = begin(&gateway, &framing, "/v1/audio/transcriptions").await;
+        let (first, rest) = body.split_at(begun.len() + cut);
+        let framed = |it: &[u8]| match chunked {
+            true => [format!("{:x}\r\n", it.len()).as_bytes(), it, b"\r\n"].concat(),
+            false => it.to_vec(),
+        };
+        raw.write(framed(first)).await;
+        let have = |it: &[Seen]| it.first().is_some_and(|it| it.body.len() == known(cut));
+        a.wait_until("the beginning", have).await;
+        raw.write(framed(rest)).await;
+        raw.read_until(r#""param":"model","code":"duplicate_field""#).await;
+        assert!(raw.text().starts_with("HTTP/1.1 400"), "{}", raw.text());
+        a.client_gone(0).await;
+        assert_eq!((a.seen()[0].body.len(), a.seen()[0].body_complete), (known(cut), false));
+        let line = gateway.call_line(0).await;
+        assert_eq!((&line["status"], &line["error"]), (&400.into(), &"bad_request".into()), "{line}");
+        assert_eq!(gateway.metric("tollgate_attempts_total", &[("outcome", "reset")]).await, 0.0);
+    }
+    assert_eq!(b.calls(), 0);
+}
+
+/// Quadratic work would take minutes here; a name without an end is not waited for at all.
+#[tokio::test]
+async fn small_chunks_do_not_add_up_to_work() {
+    let a = Vendor::with([Reply::json(200, r#"{"text":"hi"}"#)]).await;
+    let gateway = gateway(&a, "").await;
+    let chunked = |body: &[u8]| {
+        let chunks =
+            body.chunks(64).map(|it| [format!("{:x}\r\n", it.len()).as_bytes(), it, b"\r\n"].concat());
+        chunks.collect::<Vec<_>>().concat()
+    };
+    let body = form("smart", false, 12_000_000);
+    let mut raw = begin(&gateway, "transfer-encoding: chunked", "/v1/audio/transcriptions").await;
+    raw.write(chunked(&body)).await;
+    raw.write("0\r\n\r\n").await;
+    raw.read_until(r#"{"text":"hi"}"#).await;
+    assert!(a.request(0).await.body == form("model-a", false, 12_000_000));
+    let mut raw = begin(&gateway, "transfer-encoding: chunked", "/v1/audio/transcriptions").await;
+    raw.write(chunked(model_part(&"m".repeat(1_000)).as_bytes())).await;
+    raw.read_until("model_too_long").await;
+}
+
+/// `content-encoding` does not reach the vendor, which would keep the compressed bytes for the file.
+#[tokio::test]
+async fn a_compressed_body_is_refused_even_where_it_is_not_read() {
+    let a = Vendor::start().await;
+    let gateway = gateway(&a, "default_upstream: a\n").await;
+    let post = async |path: &str, codings: &[&str]| {
+        let headers: Vec<_> = codings.iter().map(|it| ("content-encoding", *it)).collect();
+        gateway.call(http::Method::POST, path, &headers, "bytes").await
+    };
+    for path in ["/v1/files", "/v1/uploads/u/parts", "/v1/chat/completions"] {
+        for codings in [&["gzip"][..], &["identity", "br"], &["identity, GZIP"]] {
+            let answer = post(path, codings).await;
+            let code = answer.error()["code"].clone();
+            assert_eq!((answer.status.as_u16(), code), (415, "unsupported_encoding".into()), "{codings:?}");
+        }
+    }
+    a.expect(Reply::json(200, "{}"));
+    assert_eq!(post("/v1/files", &["Identity"]).await.status, 200);
+    assert_eq!(a.request(0).await.text(), "bytes");
 }
