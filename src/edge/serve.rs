@@ -326,8 +326,11 @@ fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>, watch: &
 
 /// Says who answered, or failed to.
 fn name_target(headers: &mut HeaderMap, upstream: &str, model: &str) {
-    if let (Ok(upstream), Ok(model)) = (HeaderValue::from_str(upstream), HeaderValue::from_str(model)) {
-        headers.insert(X_TOLLGATE_UPSTREAM, upstream);
-        headers.insert(X_TOLLGATE_MODEL, model);
+    for (name, value) in [(X_TOLLGATE_UPSTREAM, upstream), (X_TOLLGATE_MODEL, model)] {
+        if let Ok(value) = HeaderValue::from_str(value)
+            && !value.is_empty()
+        {
+            headers.insert(name, value);
+        }
     }
 }
