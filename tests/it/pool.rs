@@ -1,6 +1,6 @@
 //! Connections that are kept: reused, and replaced without a word when they died in the pool.
 
-use crate::support::{Gateway, Reply, Vendor, delta, finish, over, role};
+use crate::support::{Gateway, Reply, Sim, Vendor, delta, finish, over, role};
 
 /// `resent`: connections that were replaced; the vendor may have seen those requests twice, and the operator sees that.
 async fn check_no_failure(gateway: &Gateway, calls: f64, resent: f64) {
@@ -73,4 +73,24 @@ async fn the_open_connections_of_an_upstream_are_counted() {
     let gateway = Gateway::start(&over(&[("a", &a.url())], "")).await;
     gateway.chat("smart").await;
     assert_eq!(gateway.metric("tollgate_upstream_connections", &[("upstream", "a")]).await, 1.0);
+}
+
+/// HTTP/2 towards a vendor puts many calls on one connection, and those beyond the vendor's limit would wait unseen: calls
+/// are spread over as many connections as the operator says.
+#[tokio::test]
+async fn calls_over_http2_are_spread_over_the_connections_that_are_wanted() {
+    let sim = Sim::start(&["--first-token-ms", "60000"]).await;
+    let yaml = format!(
+        "upstreams:\n  two: {{ vendor: openai-compatible, base_url: \"{}\", http2: 2 }}\n",
+        sim.url()
+    );
+    let gateway = Gateway::start(&yaml).await;
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        let mut stream = gateway.open_stream("two/sim-small").await;
+        stream.read_until("\"role\":\"assistant\"").await;
+        open.push(stream);
+    }
+    assert_eq!(gateway.metric("tollgate_upstream_connections", &[("upstream", "two")]).await, 2.0);
+    assert_eq!(gateway.metric("tollgate_calls_in_flight", &[]).await, 8.0);
 }
