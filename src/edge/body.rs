@@ -126,7 +126,8 @@ impl Flow {
     /// ever asks again.
     pub fn give_up(&self) {
         let mut state = self.state();
-        if let Some(end) = &mut state.end {
+        // Taken out, so that the call is in flight no longer: hyper may hold this body as long as the client wants.
+        if let Some(mut end) = state.end.take() {
             end.record.error = Some(Kind::Timeout);
             end.close(Ended::ClientGone);
         }

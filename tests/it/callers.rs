@@ -80,6 +80,26 @@ async fn a_key_that_is_wrong_or_missing_gets_401_and_reaches_nobody() {
     assert!(vendor.seen().is_empty());
 }
 
+/// A proxy in front may keep `Authorization` for itself: what is no key of ours there does not hide the one beside it.
+#[tokio::test]
+async fn a_key_counts_beside_credentials_that_are_somebody_elses() {
+    let vendor = Steady::start("served").await;
+    let gateway = gateway(&vendor).await;
+    for (authorization, key, status) in [
+        ("Basic dXNlcjp3b3Jk", "shop-key", 200),
+        ("Bearer of-somebody-else", "shop-key", 200),
+        ("Bearer ", "shop-key", 200),
+        ("Basic dXNlcjp3b3Jk", "wrong", 401),
+    ] {
+        for name in ["api-key", "x-api-key"] {
+            let headers = [("authorization", authorization), (name, key)];
+            let answer = gateway.call(Method::GET, "/v1/models", &headers, "").await;
+            assert_eq!(answer.status, status, "{authorization} beside {name}: {key}");
+        }
+    }
+    assert_eq!(gateway.call_line(0).await["client"], "shop");
+}
+
 #[tokio::test]
 async fn a_client_may_use_its_models_and_no_others_by_any_name() {
     let vendor = Steady::start("served").await;

@@ -1,6 +1,6 @@
 //! Connections that are kept: reused, and replaced without a word when they died in the pool.
 
-use crate::support::{Gateway, Reply, Sim, Vendor, delta, finish, over, role};
+use crate::support::{Clock, Gate, Gateway, Reply, Sim, Vendor, delta, finish, over, role};
 
 /// `resent`: connections that were replaced; the vendor may have seen those requests twice, and the operator sees that.
 async fn check_no_failure(gateway: &Gateway, calls: f64, resent: f64) {
@@ -55,6 +55,46 @@ async fn a_connection_that_the_vendor_closed_while_idle_is_not_used() {
         assert_eq!(gateway.chat("smart").await.served_by(), ("a", "1"));
     }
     check_no_failure(&gateway, 20.0, 0.0).await;
+}
+
+/// A stale connection fails at once. One that fails after a while had a vendor at work behind it, who read the request and
+/// may send a bill: it is not asked the same again behind the caller's back.
+#[tokio::test]
+async fn a_kept_connection_that_breaks_late_is_a_failure_and_not_replaced() {
+    let (a, b, clock) = (Vendor::start().await, Vendor::start().await, Clock::start().await);
+    b.otherwise(Reply::chat("from b"));
+    let patient = "circuit: { failures: 1000 }\n";
+    let yaml = clock.beside(&over(&[("a", &a.url()), ("b", &b.url())], patient), 600);
+    let gateway = Gateway::start(&yaml).await;
+    for _ in 0..100 {
+        a.expect(Reply::chat("from a"));
+        assert_eq!(gateway.chat("smart").await.served_by(), ("a", "1"));
+        let gate = Gate::new();
+        a.expect(Reply::reset_before_head().gate_first(&gate));
+        let (asked, resent) = (a.calls() + 1, retries(&gateway).await);
+        let late = async {
+            gate.reached().await;
+            let seen = a.request(asked - 1).await;
+            let reused = seen.connection == a.seen()[asked - 2].connection;
+            if reused {
+                clock.tick(&gateway).await;
+            }
+            gate.open();
+            reused
+        };
+        let (answer, reused) = tokio::join!(gateway.chat("smart"), late);
+        assert_eq!(answer.served_by(), ("b", "2"));
+        assert_eq!(a.calls(), asked, "a was asked again");
+        assert_eq!(retries(&gateway).await, resent + 1.0, "b was");
+        if reused {
+            return;
+        }
+    }
+    panic!("no connection was ever used again");
+}
+
+async fn retries(gateway: &Gateway) -> f64 {
+    gateway.metric("tollgate_retries_after_send_total", &[("upstream", "a")]).await
 }
 
 /// On a fresh connection the vendor itself broke off, perhaps after billing: the next target is asked, not the same again.

@@ -248,6 +248,37 @@ async fn a_proxy_is_asked_for_a_tunnel_and_sees_no_key() {
     assert!(!asked[0].contains("vendor-key"));
 }
 
+/// A cleartext call has no place for the proxy's password but a tunnel; it was sent without, and refused.
+#[tokio::test]
+async fn a_proxy_with_a_password_gets_it_for_a_cleartext_upstream_as_well() {
+    let vendor = Steady::start("behind").await;
+    let proxy = Proxy::to(vendor.address).await;
+    let authority = Authority::new();
+    let more = format!(", proxy: \"http://user:word@{}\"", proxy.address);
+    let gateway = calling("http://vendor.example:4480/v1", &more, &authority, None).await;
+    assert_eq!(gateway.chat("v/m").await.content(), "behind");
+    let asked = proxy.asked();
+    assert!(asked[0].starts_with("CONNECT vendor.example:4480 HTTP/1.1\r\n"), "{asked:?}");
+    assert!(asked[0].to_lowercase().contains("proxy-authorization: basic dxnlcjp3b3jk"), "{asked:?}");
+    assert!(!asked[0].contains("vendor-key"));
+    let seen = vendor.only();
+    assert_eq!(
+        (seen.header("host"), seen.target.as_str()),
+        (Some("vendor.example:4480"), "/v1/chat/completions")
+    );
+    assert_eq!(seen.header("proxy-authorization"), None);
+    // One that wants none is asked for the call itself.
+    let open = Proxy::to(vendor.address).await;
+    let more = format!(", proxy: \"http://{}\"", open.address);
+    let gateway = calling("http://vendor.example:4480/v1", &more, &authority, None).await;
+    assert_eq!(gateway.chat("v/m").await.content(), "behind");
+    let asked = open.asked();
+    assert!(
+        asked[0].starts_with("POST http://vendor.example:4480/v1/chat/completions HTTP/1.1\r\n"),
+        "{asked:?}"
+    );
+}
+
 #[tokio::test]
 async fn the_environments_proxy_is_used_but_where_it_may_not() {
     let authority = Authority::new();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub mod authority;
 pub mod client;
+pub mod clock;
 pub mod gateway;
 pub mod script;
 pub mod sim;
@@ -16,6 +17,7 @@ pub mod vendor;
 
 pub use authority::{Authority, Identity};
 pub use client::{Answer, Open, Raw};
+pub use clock::Clock;
 pub use gateway::Gateway;
 pub use script::{DONE, Gate, Reply, completion, delta, event, finish, role, usage};
 pub use sim::Sim;
