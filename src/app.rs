@@ -102,9 +102,15 @@ impl App {
         let mut signals = StopSignals::new()?;
         tracing::info!(event = "listening", calls = %self.calls_at, admin = %self.admin_at);
         loop {
+            let mut asked = false;
             tokio::select! {
-                () = self.watch.changed() => self.reload(false).await,
-                _ = hangup.recv() => self.reload(true).await,
+                () = self.watch.changed() => {}
+                _ = hangup.recv() => asked = true,
+                () = signals.next() => break,
+            }
+            // A file system that hangs must not make the process deaf.
+            tokio::select! {
+                () = self.reload(asked) => {}
                 () = signals.next() => break,
             }
         }

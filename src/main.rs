@@ -95,12 +95,15 @@ fn runtime(workers: usize) -> Result<tokio::runtime::Runtime, String> {
 
 fn serve(path: Option<PathBuf>, loaded: Loaded) -> Result<(), String> {
     let log = log::start(&loaded.options.log);
-    let result = runtime(loaded.options.workers)?.block_on(async {
+    let runtime = runtime(loaded.options.workers)?;
+    let result = runtime.block_on(async {
         let app = App::start(path, loaded.clone(), log.clone()).await?;
         let text = summary::start(&loaded, &app.gateway().serving().snapshot, app.calls_at, app.admin_at);
         let _ = writeln!(std::io::stderr(), "{text}");
         app.run().await.map_err(|it| it.to_string())
     });
+    // Nothing is left that is worth waiting for, such as a file that cannot be read.
+    runtime.shutdown_background();
     log.close();
     result
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ impl Body {
         cut: WaitForCancellationFutureOwned,
         watch: &Watch<'_>,
     ) -> Self {
-        let state = Flowing { source, end, cut: Box::pin(cut), cut_seen_by: None, place: None };
+        let state = Flowing { source, end, cut: Box::pin(cut), cut_seen_by: None, place: None, rest: None };
         let flow = Arc::new(Flow { offer: Offer::default(), state: Mutex::new(state) });
         watch.stalls.watch(&flow, watch.patience);
         Body::Flowing(flow)
@@ -119,20 +119,27 @@ pub struct Flow {
 
 impl Flow {
     fn state(&self) -> MutexGuard<'_, Flowing> {
-        self.state.lock().expect("a panic in a body ends its connection, and no other shares it")
+        // Whatever a panic left behind is still an answer that can end.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The client took nothing for too long: lets go of the upstream and closes the record. hyper meets an error if it
     /// ever asks again.
-    pub fn give_up(&self) {
+    pub fn give_up(&self, patience: Duration) {
         let mut state = self.state();
+        if !self.offer.is_stalled(patience) {
+            return;
+        }
         // Taken out, so that the call is in flight no longer: hyper may hold this body as long as the client wants.
         if let Some(mut end) = state.end.take() {
             end.record.error = Some(Kind::Timeout);
             end.close(Ended::ClientGone);
         }
-        state.source = Source::GivenUp;
+        let source = std::mem::replace(&mut state.source, Source::GivenUp);
         state.place = None;
+        state.rest = None;
+        drop(state);
+        drop(source);
     }
 }
 
@@ -145,6 +152,8 @@ struct Flowing {
     /// The task that `cut` will wake: asking again costs a lock that all streams share.
     cut_seen_by: Option<Waker>,
     place: Option<CallPlace>,
+    /// What is left of a large piece.
+    rest: Option<Bytes>,
 }
 
 enum Source {
@@ -157,7 +166,36 @@ enum Source {
 
 type Step = Poll<Option<Result<Frame<Bytes>, Error>>>;
 
+/// Bytes handed to hyper at once: it asks for more when these are on their way, which shows that the client takes them.
+const PIECE_BYTES_MAX: usize = 64 << 10;
+
+impl Drop for Flowing {
+    /// A client that leaves a stream with content in it, as one that presses "stop" does, leaves a vendor that is well.
+    fn drop(&mut self) {
+        if let Source::Events(relay) = &self.source
+            && relay.has_content()
+        {
+            note_alive(relay.upstream());
+        }
+    }
+}
+
 impl Flowing {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Step {
+        let mut bytes = match self.rest.take() {
+            Some(rest) => rest,
+            None => match ready!(self.poll(cx)).transpose()?.map(Frame::into_data) {
+                None => return Poll::Ready(None),
+                Some(Ok(bytes)) => bytes,
+                Some(Err(trailers)) => return Poll::Ready(Some(Ok(trailers))),
+            },
+        };
+        if bytes.len() > PIECE_BYTES_MAX {
+            self.rest = Some(bytes.split_off(PIECE_BYTES_MAX));
+        }
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Step {
         loop {
             let polled = match &mut self.source {
@@ -323,13 +361,15 @@ impl HttpBody for Body {
         match self.get_mut() {
             Body::Flowing(flow) => {
                 flow.offer.asked();
-                let step = flow.state().poll(cx);
+                let step = flow.state().poll_piece(cx);
                 if step.is_ready() {
                     flow.offer.offered();
                 }
                 step
             }
-            Body::Whole { bytes, end, .. } => {
+            Body::Whole { bytes, end, place } => {
+                // hyper has all of it: from here on the connection's own timers watch the client.
+                *place = None;
                 if let Some(mut end) = end.take() {
                     let ended = end.record.ended;
                     end.close(ended);
@@ -342,7 +382,10 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Body::Whole { bytes, .. } => bytes.is_none(),
-            Body::Flowing(flow) => matches!(flow.state().source, Source::Over),
+            Body::Flowing(flow) => {
+                let state = flow.state();
+                state.rest.is_none() && matches!(state.source, Source::Over)
+            }
         }
     }
 

@@ -49,7 +49,7 @@ enum Waiting {
     Head,
     /// The next request.
     Idle,
-    /// Nothing: a call is served, and its body has a timer of its own.
+    /// Nothing: a call is served, and its answer has timers of its own.
     Served,
 }
 
@@ -78,6 +78,12 @@ pub struct TimedIo<T> {
     read_timer: Option<Pin<Box<Sleep>>>,
     /// Running while the client refuses to take bytes.
     write_timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// A lone HTTP/2 PING frame (RFC 9113, section 6.7), mostly the answer to ours: a sign of life, but not of work.
+fn is_ping(bytes: &[u8]) -> bool {
+    const PING: u8 = 6;
+    bytes.len() == 17 && bytes[3] == PING
 }
 
 impl<T> TimedIo<T> {
@@ -111,7 +117,7 @@ impl<T> TimedIo<T> {
         } else {
             Waiting::Head
         };
-        if next != self.waiting || next == Waiting::Idle {
+        if next != self.waiting || (next == Waiting::Idle && !is_ping(bytes)) {
             self.since = Instant::now();
         }
         self.waiting = next;
@@ -119,7 +125,9 @@ impl<T> TimedIo<T> {
 
     /// When the present wait has lasted too long; none while a call is served.
     fn deadline(&mut self) -> Option<Instant> {
-        match (self.calls.any(), self.waiting) {
+        // An answer that is still going out has a timer of its own.
+        let busy = self.calls.any() || self.write_timer.is_some();
+        match (busy, self.waiting) {
             (true, _) => {
                 self.waiting = Waiting::Served;
                 None
@@ -198,11 +206,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for TimedIo<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        self.stalled(cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let polled = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.stalled(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -147,17 +147,13 @@ impl Gathered {
 /// `limits.body_bytes_max`, one that comes first lets a file of any size pass.
 async fn taken_form(boundary: &str, mut body: Incoming, limits: &LimitOptions) -> Result<Taken, Error> {
     let announced = body.size_hint().exact();
-    let mut head = BytesMut::new();
-    let mut scan = FormScan::new(boundary);
-    while !scan.is_decided() {
-        let Some(data) = next(&mut body, limits).await? else { break };
-        if head.len() + data.len() > limits.body_bytes_max {
-            return Err(too_large(limits));
+    let (head, scan) = match form_head(boundary, &mut body, limits).await {
+        Ok(read) => read,
+        Err(error) => {
+            linger(body);
+            return Err(error);
         }
-        scan.feed(&data)?;
-        head.extend_from_slice(&data);
-    }
-    let head = head.freeze();
+    };
     let bytes = announced.unwrap_or(head.len() as u64);
     let place = scan.model();
     let rest = match body.is_end_stream() || !scan.is_decided() {
@@ -175,6 +171,25 @@ async fn taken_form(boundary: &str, mut body: Incoming, limits: &LimitOptions) -
     };
     let model = model_name(&head[place.clone()])?;
     Ok(Taken { body: CallBody::Form { head, model: place, rest }, model: Some(model), stream: false, bytes })
+}
+
+/// Reads a form until its model, or its lack of one, is known.
+async fn form_head(
+    boundary: &str,
+    body: &mut Incoming,
+    limits: &LimitOptions,
+) -> Result<(Bytes, FormScan), Error> {
+    let mut head = BytesMut::new();
+    let mut scan = FormScan::new(boundary);
+    while !scan.is_decided() {
+        let Some(data) = next(body, limits).await? else { break };
+        if head.len() + data.len() > limits.body_bytes_max {
+            return Err(too_large(limits));
+        }
+        scan.feed(&data)?;
+        head.extend_from_slice(&data);
+    }
+    Ok((head.freeze(), scan))
 }
 
 /// Exact, since the vendor gets the bytes and the allow-list judges the text.

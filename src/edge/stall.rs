@@ -1,10 +1,11 @@
 //! Ends answers whose client takes nothing. On HTTP/1 a client that stops shows on the socket (`edge::connection`); on
 //! HTTP/2 it can shut one stream's window, and hyper then asks that stream's body for nothing, so that no timer inside it
-//! is looked at. One task looks at all flowing answers from outside: an answer costs a registration, a frame one store.
+//! is looked at. One task looks at all flowing answers from outside: an answer costs a registration, a frame two stores
+//! and locks that nobody else wants.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::edge::body::Flow;
@@ -40,7 +41,7 @@ impl Offer {
         self.begun.elapsed().as_millis() as u64
     }
 
-    fn is_stalled(&self, patience: Duration) -> bool {
+    pub fn is_stalled(&self, patience: Duration) -> bool {
         let offered = self.offered_ms.load(Relaxed);
         offered > 0 && Duration::from_millis(self.now_ms().saturating_sub(offered)) > patience
     }
@@ -59,7 +60,7 @@ impl Stalls {
     /// Watches an answer until it is dropped; `patience` is how long its client may take nothing.
     pub fn watch(&self, answer: &Arc<Flow>, patience: Duration) {
         let watched = Watched { answer: Arc::downgrade(answer), patience };
-        self.0.lock().expect("no holder of this lock panics").push(watched);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
     }
 
     /// Looks again and again, for as long as it is polled.
@@ -67,22 +68,28 @@ impl Stalls {
         loop {
             tokio::time::sleep(LOOK).await;
             for answer in self.stalled() {
-                answer.give_up();
+                answer.0.give_up(answer.1);
             }
         }
     }
 
-    fn stalled(&self) -> Vec<Arc<Flow>> {
+    fn stalled(&self) -> Vec<(Arc<Flow>, Duration)> {
         let mut stalled = Vec::new();
-        let mut watched = self.0.lock().expect("no holder of this lock panics");
+        // Let go of behind the lock: the last holder of an answer runs its end.
+        let mut seen = Vec::new();
+        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         watched.retain(|it| match it.answer.upgrade() {
             Some(answer) if answer.offer.is_stalled(it.patience) => {
-                stalled.push(answer);
-                false
+                stalled.push((answer, it.patience));
+                true
             }
-            Some(_) => true,
+            Some(answer) => {
+                seen.push(answer);
+                true
+            }
             None => false,
         });
+        drop(watched);
         stalled
     }
 }

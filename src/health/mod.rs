@@ -1,8 +1,8 @@
 //! What we believe about each upstream and key: counters, states, flips. No I/O and no clock of its own.
 
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 pub use self::options::CircuitOptions;
@@ -10,10 +10,12 @@ use crate::names::ModelName;
 
 mod options;
 
+/// What all upstreams count their milliseconds from: which of two failed first can be told.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// Reads and counts without a lock: every call passes here.
 pub struct UpstreamHealth {
     options: CircuitOptions,
-    started: Instant,
     state: AtomicU8,
     /// Failures in a row.
     failures: AtomicU32,
@@ -123,7 +125,6 @@ impl UpstreamHealth {
     pub fn new(options: CircuitOptions, keys: usize) -> Self {
         Self {
             options,
-            started: Instant::now(),
             state: AtomicU8::new(CLOSED),
             failures: AtomicU32::new(0),
             window_start_ms: AtomicU64::new(0),
@@ -354,7 +355,7 @@ impl UpstreamHealth {
     }
 
     fn ms(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.started).as_millis() as u64
+        now.saturating_duration_since(*START).as_millis() as u64
     }
 }
 

@@ -204,24 +204,16 @@ impl AttemptOn<'_> {
             }
             Ok(Err(SendFault::Broken(fault))) => {
                 tracing::debug!(event = "connection_broken", upstream = %self.upstream.spec.id, reason = %reason(&fault));
-                Err(self.client_fault(&fault).unwrap_or_else(|| {
+                Err(encoded.payload.client_fault().cloned().unwrap_or_else(|| {
                     error(self.upstream, Kind::Reset, "The upstream closed the connection without an answer.")
                 }))?
             }
-            Err(too_late) => Err(error(self.upstream, Kind::Timeout, too_late))?,
+            Err(too_late) => Err(encoded
+                .payload
+                .client_fault()
+                .cloned()
+                .unwrap_or_else(|| error(self.upstream, Kind::Timeout, too_late)))?,
         }
-    }
-
-    /// A body that streams through can break on the client's side; that is nobody else's fault.
-    fn client_fault(&self, fault: &(dyn std::error::Error + 'static)) -> Option<Error> {
-        let mut source = Some(fault);
-        while let Some(fault) = source {
-            if let Some(error) = fault.downcast_ref::<Error>() {
-                return Some(error.clone());
-            }
-            source = fault.source();
-        }
-        None
     }
 
     /// Takes a successful head's body as far as must be known before the client may see it.

@@ -1,12 +1,14 @@
 //! What is sent to a vendor: pieces that are held and can be sent again, and perhaps a rest that streams through once.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::error::Error;
 
 /// Errors of a client's body, kept as they are: hyper wraps them.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -25,19 +27,27 @@ pub struct Payload {
     length: Option<u64>,
     /// Fires when the body of this attempt has gone out; only for one that streams through.
     sent: Option<CancellationToken>,
+    /// What was wrong with the client's part of it. Over HTTP/2 hyper tells nobody.
+    fault: Arc<OnceLock<Error>>,
 }
 
 impl Payload {
     pub fn held(pieces: Vec<Bytes>) -> Self {
         let length = total(&pieces);
-        Self { pieces: pieces.into(), rest: None, length: Some(length), sent: None }
+        Self { pieces: pieces.into(), rest: None, length: Some(length), sent: None, fault: Arc::default() }
     }
 
     /// `pieces`, then `rest` as it comes.
     pub fn streamed(pieces: Vec<Bytes>, rest: ClientStream) -> Self {
         let length = rest.size_hint().exact().map(|it| it + total(&pieces));
         let rest = Some(Arc::new(Mutex::new(Some(rest))));
-        Self { pieces: pieces.into(), rest, length, sent: Some(CancellationToken::new()) }
+        Self {
+            pieces: pieces.into(),
+            rest,
+            length,
+            sent: Some(CancellationToken::new()),
+            fault: Arc::default(),
+        }
     }
 
     /// The same for another attempt, with other pieces in front of the same rest.
@@ -49,6 +59,11 @@ impl Payload {
     /// The same for another attempt.
     pub fn again(&self) -> Self {
         Self { sent: self.sent.as_ref().map(|_| CancellationToken::new()), ..self.clone() }
+    }
+
+    /// What the client did wrong while its body was sent, if that is why it did not arrive.
+    pub fn client_fault(&self) -> Option<&Error> {
+        self.fault.get()
     }
 
     /// Whether a part of it comes from the client while it is sent.
@@ -77,6 +92,7 @@ impl Payload {
             left: self.length,
             rest: self.rest.clone(),
             flowing: None,
+            fault: Arc::clone(&self.fault),
             _sent: self.sent.clone().map(CancellationToken::drop_guard),
         }
     }
@@ -94,6 +110,7 @@ pub struct Outgoing {
     left: Option<u64>,
     rest: Option<Rest>,
     flowing: Option<ClientStream>,
+    fault: Arc<OnceLock<Error>>,
     /// hyper drops a body as soon as it has gone out.
     _sent: Option<DropGuard>,
 }
@@ -120,6 +137,12 @@ impl Body for Outgoing {
         }
         let Some(flowing) = self.flowing.as_mut() else { return Poll::Ready(None) };
         let frame = std::task::ready!(flowing.as_mut().poll_frame(cx));
+        if let Some(Err(fault)) = &frame
+            && let Some(error) = fault.downcast_ref::<Error>()
+        {
+            // Only the first counts; a second one follows from it.
+            let _ = self.fault.set(error.clone());
+        }
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {

@@ -143,6 +143,11 @@ impl Relay {
         }));
     }
 
+    /// The vendor has begun to answer.
+    pub fn has_content(&self) -> bool {
+        self.content_seen
+    }
+
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }

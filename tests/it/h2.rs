@@ -89,7 +89,7 @@ async fn a_whole_answer_that_nobody_takes_is_no_call_in_flight() {
 #[tokio::test]
 async fn a_client_that_takes_no_comment_is_given_up_while_the_search_goes_on() {
     let (a, b) = (Vendor::with([Reply::hang()]).await, Vendor::start().await);
-    let more = format!("{STALL}failover: {{ waiting_comment_ms: 50 }}\n");
+    let more = format!("{STALL}failover: {{ waiting_comment_ms: 100 }}\n");
     let gateway = Gateway::start(&over(&[("a", &a.url()), ("b", &b.url())], &more)).await;
     let client = Shut::call(&gateway, 0, true).await;
     a.client_gone(0).await;

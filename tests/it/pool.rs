@@ -1,6 +1,6 @@
 //! Connections that are kept: reused, and replaced without a word when they died in the pool.
 
-use crate::support::{Clock, Gate, Gateway, Reply, Sim, Vendor, delta, finish, over, role};
+use crate::support::{Clock, Gate, Gateway, Reply, Sim, Vendor, delta, finish, over, role, until};
 
 /// `resent`: connections that were replaced; the vendor may have seen those requests twice, and the operator sees that.
 async fn check_no_failure(gateway: &Gateway, calls: f64, resent: f64) {
@@ -53,6 +53,9 @@ async fn a_connection_that_the_vendor_closed_while_idle_is_not_used() {
     let gateway = Gateway::start(&over(&[("a", &a.url()), ("b", &b.url())], "")).await;
     for _ in 0..20 {
         assert_eq!(gateway.chat("smart").await.served_by(), ("a", "1"));
+        // The end of the connection comes behind the answer, and the next call could be quicker.
+        let open = async || gateway.metric("tollgate_upstream_connections", &[("upstream", "a")]).await;
+        until("the end of the connection", async || open().await == 0.0).await;
     }
     check_no_failure(&gateway, 20.0, 0.0).await;
 }
