@@ -1,37 +1,19 @@
 //! The response body: everything the gateway can send, each carrying the guard that closes its call's record.
 
-use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::api::error_body::error_event;
 use crate::edge::connection::CallPlace;
-use crate::edge::stall::{Offer, Stalls};
-use crate::error::{Error, Kind, Origin};
-use crate::health::Verdict;
+use crate::edge::flow::{Flow, LateAnswer, Source, Watch, note_alive};
+use crate::error::Error;
 use crate::telemetry::Ended;
-use crate::upstream::Upstream;
-use crate::upstream::attempt::{note_flip, verdict};
 use crate::upstream::commit::AnswerBody;
-use crate::upstream::dispatch::Delivery;
 use crate::upstream::finish::FinishGuard;
-use crate::upstream::opaque::Opaque;
-use crate::upstream::relay::Relay;
-
-/// Between two `: waiting` comments. Below the usual 60 s after which load balancers end a silent connection.
-const WAITING_BEAT: Duration = Duration::from_secs(10);
-const WAITING: Bytes = Bytes::from_static(b": waiting\n\n");
-
-/// What a call's future gives once the client was told to wait.
-pub type LateAnswer = Pin<Box<dyn Future<Output = (Result<Delivery, Error>, Box<FinishGuard>)> + Send>>;
 
 /// A response body.
 pub enum Body {
@@ -75,281 +57,20 @@ impl Body {
 
     /// Comments until `late` is decided, then its answer, all under the `200` that was sent.
     pub fn waiting(late: LateAnswer, cut: WaitForCancellationFutureOwned, watch: &Watch<'_>) -> Self {
-        let beat = Box::pin(tokio::time::sleep(Duration::ZERO));
-        Body::watched(Source::Waiting { late, beat }, None, cut, watch)
+        Body::Flowing(Flow::start(Source::waiting(late), None, cut, watch))
     }
 
     /// Keeps the connection's count of calls until the body has ended.
     pub fn occupy(&mut self, call: CallPlace) {
         match self {
             Body::Whole { place, .. } => *place = Some(call),
-            Body::Flowing(flow) => flow.state().place = Some(call),
+            Body::Flowing(flow) => flow.occupy(call),
         }
     }
 
     fn flowing(source: Source, end: Box<FinishGuard>, watch: &Watch<'_>) -> Self {
         let cut = end.cut().clone().cancelled_owned();
-        Body::watched(source, Some(end), cut, watch)
-    }
-
-    fn watched(
-        source: Source,
-        end: Option<Box<FinishGuard>>,
-        cut: WaitForCancellationFutureOwned,
-        watch: &Watch<'_>,
-    ) -> Self {
-        let state = Flowing { source, end, cut: Box::pin(cut), cut_seen_by: None, place: None, rest: None };
-        let flow = Arc::new(Flow { offer: Offer::default(), state: Mutex::new(state) });
-        watch.stalls.watch(&flow, watch.patience);
-        Body::Flowing(flow)
-    }
-}
-
-/// Who looks after a client that takes nothing, and for how long it may.
-pub struct Watch<'a> {
-    pub stalls: &'a Stalls,
-    pub patience: Duration,
-}
-
-/// A body that is still coming, shared with [`Stalls`]: hyper holds it even while it asks it for nothing.
-pub struct Flow {
-    pub offer: Offer,
-    state: Mutex<Flowing>,
-}
-
-impl Flow {
-    fn state(&self) -> MutexGuard<'_, Flowing> {
-        // Whatever a panic left behind is still an answer that can end.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The client took nothing for too long: lets go of the upstream and closes the record. hyper meets an error if it
-    /// ever asks again.
-    pub fn give_up(&self, patience: Duration) {
-        let mut state = self.state();
-        if !self.offer.is_stalled(patience) {
-            return;
-        }
-        // Taken out, so that the call is in flight no longer: hyper may hold this body as long as the client wants.
-        if let Some(mut end) = state.end.take() {
-            end.record.error = Some(Kind::Timeout);
-            end.close(Ended::ClientGone);
-        }
-        let source = std::mem::replace(&mut state.source, Source::GivenUp);
-        state.place = None;
-        state.rest = None;
-        drop(state);
-        drop(source);
-    }
-}
-
-/// What a flowing body holds.
-struct Flowing {
-    source: Source,
-    end: Option<Box<FinishGuard>>,
-    /// The end of a stopping process's grace.
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The task that `cut` will wake: asking again costs a lock that all streams share.
-    cut_seen_by: Option<Waker>,
-    place: Option<CallPlace>,
-    /// What is left of a large piece.
-    rest: Option<Bytes>,
-}
-
-enum Source {
-    Events(Box<Relay>),
-    Opaque(Box<Opaque>),
-    Waiting { late: LateAnswer, beat: Pin<Box<Sleep>> },
-    Over,
-    GivenUp,
-}
-
-type Step = Poll<Option<Result<Frame<Bytes>, Error>>>;
-
-/// Bytes handed to hyper at once: it asks for more when these are on their way, which shows that the client takes them.
-const PIECE_BYTES_MAX: usize = 64 << 10;
-
-impl Drop for Flowing {
-    /// A client that leaves a stream with content in it, as one that presses "stop" does, leaves a vendor that is well.
-    fn drop(&mut self) {
-        if let Source::Events(relay) = &self.source
-            && relay.has_content()
-        {
-            note_alive(relay.upstream());
-        }
-    }
-}
-
-impl Flowing {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Step {
-        let mut bytes = match self.rest.take() {
-            Some(rest) => rest,
-            None => match ready!(self.poll(cx)).transpose()?.map(Frame::into_data) {
-                None => return Poll::Ready(None),
-                Some(Ok(bytes)) => bytes,
-                Some(Err(trailers)) => return Poll::Ready(Some(Ok(trailers))),
-            },
-        };
-        if bytes.len() > PIECE_BYTES_MAX {
-            self.rest = Some(bytes.split_off(PIECE_BYTES_MAX));
-        }
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Step {
-        loop {
-            let polled = match &mut self.source {
-                Source::Over => return Poll::Ready(None),
-                Source::GivenUp => return Poll::Ready(Some(Err(given_up()))),
-                Source::Events(_) => self.poll_relay(cx),
-                Source::Opaque(_) => self.poll_opaque(cx),
-                Source::Waiting { .. } => match self.poll_waiting(cx) {
-                    Some(step) => step,
-                    None => continue,
-                },
-            };
-            return match polled {
-                Poll::Pending if self.is_cut(cx) => self.drain(),
-                polled => polled,
-            };
-        }
-    }
-
-    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Step {
-        let (Source::Events(relay), Some(end)) = (&mut self.source, &mut self.end) else {
-            return Poll::Ready(None);
-        };
-        match ready!(relay.poll_events(cx, end)) {
-            Some(Ok(events)) => {
-                end.record.bytes_out += events.len() as u64;
-                Poll::Ready(Some(Ok(Frame::data(events))))
-            }
-            Some(Err(error)) => {
-                note_failure(relay.upstream(), &error);
-                Poll::Ready(self.last_words(&error, Ended::Cut))
-            }
-            None => {
-                note_alive(relay.upstream());
-                end.close(Ended::Complete);
-                if let Source::Events(relay) = std::mem::replace(&mut self.source, Source::Over) {
-                    relay.release();
-                }
-                Poll::Ready(None)
-            }
-        }
-    }
-
-    fn poll_opaque(&mut self, cx: &mut Context<'_>) -> Step {
-        let (Source::Opaque(opaque), Some(end)) = (&mut self.source, &mut self.end) else {
-            return Poll::Ready(None);
-        };
-        let frame = ready!(opaque.poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                end.record.bytes_out += frame.data_ref().map_or(0, |it| it.len() as u64);
-                if opaque.is_over() {
-                    self.complete_opaque();
-                }
-            }
-            Some(Err(error)) => {
-                note_failure(opaque.upstream(), error);
-                end.record.error = Some(error.kind);
-                end.close(Ended::Cut);
-                // No in-band word fits into a file: the connection breaks off as the upstream's did.
-                self.source = Source::Over;
-            }
-            None => self.complete_opaque(),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn complete_opaque(&mut self) {
-        if let (Source::Opaque(opaque), Some(end)) = (&self.source, &mut self.end) {
-            note_alive(opaque.upstream());
-            end.close(Ended::Complete);
-            self.source = Source::Over;
-        }
-    }
-
-    /// `None`: the wait is over, ask the new source.
-    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Option<Step> {
-        let Source::Waiting { late, beat } = &mut self.source else { return None };
-        let polled = late.as_mut().poll(cx).map(|(result, mut end)| {
-            end.record.status = StatusCode::OK.as_u16();
-            (result, end)
-        });
-        match polled {
-            Poll::Ready((Ok(Delivery { body: AnswerBody::Events(relay), .. }), end)) => {
-                self.end = Some(end);
-                self.source = Source::Events(relay);
-                None
-            }
-            Poll::Ready((Ok(_), end)) => {
-                self.end = Some(end);
-                let error =
-                    Error::new(Kind::VendorFailed, Origin::Gateway, "The upstream's answer was no stream.");
-                Some(Poll::Ready(self.last_words(&error, Ended::Failed)))
-            }
-            Poll::Ready((Err(error), end)) => {
-                self.end = Some(end);
-                Some(Poll::Ready(self.last_words(&error, Ended::Failed)))
-            }
-            Poll::Pending => Some(beat.as_mut().poll(cx).map(|()| {
-                beat.as_mut().reset(Instant::now() + WAITING_BEAT);
-                Some(Ok(Frame::data(WAITING)))
-            })),
-        }
-    }
-
-    fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.cut_seen_by.as_ref().is_some_and(|it| it.will_wake(cx.waker())) {
-            return self.end.as_ref().is_some_and(|it| it.cut().is_cancelled());
-        }
-        self.cut_seen_by = Some(cx.waker().clone());
-        self.cut.as_mut().poll(cx).is_ready()
-    }
-
-    /// The grace is over: the truth, and the end.
-    fn drain(&mut self) -> Step {
-        let error =
-            Error::new(Kind::Cut, Origin::Gateway, "The gateway is stopping; send the request again.")
-                .code("gateway_stopping");
-        match std::mem::replace(&mut self.source, Source::Over) {
-            Source::Opaque(_) => Poll::Ready(Some(Err(error))),
-            _ => Poll::Ready(self.last_words(&error, Ended::Drained)),
-        }
-    }
-
-    /// One `error` event, then the end, without `[DONE]`: a cut is never dressed up as success.
-    fn last_words(&mut self, error: &Error, ended: Ended) -> Option<Result<Frame<Bytes>, Error>> {
-        self.source = Source::Over;
-        let event = Bytes::from(error_event(error));
-        if let Some(end) = &mut self.end {
-            end.record.error = Some(error.kind);
-            end.record.bytes_out += event.len() as u64;
-            end.close(ended);
-        }
-        Some(Ok(Frame::data(event)))
-    }
-}
-
-fn given_up() -> Error {
-    Error::new(
-        Kind::Timeout,
-        Origin::Client,
-        "The client took nothing of its answer (`limits.write_stall_ms`).",
-    )
-}
-
-/// Only the whole of a streamed answer shows that an upstream is well: one that cuts every stream is not.
-fn note_alive(upstream: &Upstream) {
-    note_flip(upstream, upstream.health.note(Verdict::Alive, std::time::Instant::now()));
-}
-
-/// A failure after the answer had begun counts against its upstream all the same.
-fn note_failure(upstream: &Upstream, error: &Error) {
-    if let Some(verdict) = verdict(error.kind) {
-        note_flip(upstream, upstream.health.note(verdict, std::time::Instant::now()));
+        Body::Flowing(Flow::start(source, Some(end), cut, watch))
     }
 }
 
@@ -357,16 +78,9 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Step {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match self.get_mut() {
-            Body::Flowing(flow) => {
-                flow.offer.asked();
-                let step = flow.state().poll_piece(cx);
-                if step.is_ready() {
-                    flow.offer.offered();
-                }
-                step
-            }
+            Body::Flowing(flow) => flow.poll(cx),
             Body::Whole { bytes, end, place } => {
                 // hyper has all of it: from here on the connection's own timers watch the client.
                 *place = None;
@@ -382,20 +96,14 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Body::Whole { bytes, .. } => bytes.is_none(),
-            Body::Flowing(flow) => {
-                let state = flow.state();
-                state.rest.is_none() && matches!(state.source, Source::Over)
-            }
+            Body::Flowing(flow) => flow.is_over(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Body::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, |it| it.len() as u64)),
-            Body::Flowing(flow) => match &flow.state().source {
-                Source::Opaque(opaque) => opaque.size_hint(),
-                _ => SizeHint::default(),
-            },
+            Body::Flowing(flow) => flow.size_hint(),
         }
     }
 }

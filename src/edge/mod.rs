@@ -8,6 +8,7 @@ pub mod connection;
 pub mod cors;
 pub mod endpoint;
 pub mod explain;
+pub mod flow;
 pub mod form;
 pub mod gateway;
 pub mod headers;

@@ -8,8 +8,9 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
 use crate::edge::auth::Client;
-use crate::edge::body::{Body, LateAnswer, Watch};
+use crate::edge::body::Body;
 use crate::edge::endpoint::{BodyKind, Endpoint, endpoint};
+use crate::edge::flow::{LateAnswer, Watch};
 use crate::edge::gateway::{Gateway, Serving};
 use crate::edge::intake::{self, Taken};
 use crate::edge::models::unknown_model;

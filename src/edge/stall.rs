@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::edge::body::Flow;
+use crate::edge::flow::Flow;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
