@@ -15,7 +15,8 @@
 //! 4. [`upstream::dispatch`] walks the plan. Each [`upstream::attempt`]: encode ([`upstream::call`]), send
 //!    ([`upstream::client`]), and on failure read what it means ([`vendor::failure`]), tell [`health`]; then the next.
 //! 5. [`upstream::commit`] reads until the first content: from there on the answer belongs to this target.
-//! 6. [`upstream::relay`] is pulled by hyper through [`edge::body`]: frame in, frame out, read along, nothing copied.
+//! 6. [`upstream::relay`] is pulled by hyper through [`edge::flow`]: frame in, frame out, read along, nothing copied;
+//!    [`edge::stall`] ends it when its client takes nothing.
 //! 7. [`upstream::finish`] closes the record once: metrics, log line.
 //!
 //! A call keeps the [`snapshot::Snapshot`] it began with; a reload swaps the next one in ([`app`]).

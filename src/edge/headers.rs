@@ -91,13 +91,16 @@ pub fn of_failure(headers: &HeaderMap) -> HeaderMap {
     passing(headers, &[header::RETRY_AFTER], &TO_CLIENT_PREFIXES, also)
 }
 
+/// Room made at once: what an SDK sends, and what a vendor answers of interest, with the gateway's own.
+const HEADERS_USUAL: usize = 8;
+
 fn passing(
     headers: &HeaderMap,
     names: &[HeaderName],
     prefixes: &[&str],
     also: impl Fn(&HeaderName) -> bool,
 ) -> HeaderMap {
-    let mut passed = HeaderMap::with_capacity(16);
+    let mut passed = HeaderMap::with_capacity(HEADERS_USUAL);
     for (name, value) in headers {
         let known = names.contains(name) || prefixes.iter().any(|it| name.as_str().starts_with(it));
         if known && also(name) {

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -17,9 +17,9 @@ use crate::upstream::finish::FinishGuard;
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// Runs `call`; a panic in it becomes an error of this call and harms no other.
-pub async fn caught<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let mut call = pin!(call);
+/// Runs `call`; a panic in it becomes an error of this call and harms no other. Takes it pinned, for it is large and every
+/// move of it a copy.
+pub async fn caught<T>(mut call: Pin<&mut impl Future<Output = Result<T, Error>>>) -> Result<T, Error> {
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
         Ok(polled) => polled,
         Err(_) => {

@@ -1,5 +1,6 @@
 //! The life of one call on the public port, outermost step first: record, admission, caller, body, plan, dispatch, answer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,21 +69,11 @@ async fn recorded(
         gateway.log.clone(),
         gateway.cut.clone(),
     ));
-    let admitted = rescue::caught(async {
-        let endpoint = known?;
-        admit(gateway, serving, &request)?;
-        let client = serving.clients.client(request.headers())?;
-        end.record.client = client.as_ref().map(|it| it.name.clone());
-        if endpoint.kind == EndpointKind::Models {
-            let id =
-                endpoint.path.strip_prefix("/models/").map(|it| percent_decode_str(it).decode_utf8_lossy());
-            return models::answer(&serving.snapshot, client.as_deref(), id.as_deref()).map(Next::Answered);
-        }
-        let prepared = prepare(serving, endpoint, client.as_deref(), request, &mut end).await?;
-        Ok(Next::Dispatch(Box::new(prepared)))
-    })
-    .await;
-    match admitted {
+    let next = {
+        let understanding = pin!(understand(gateway, serving, known, request, &mut end));
+        rescue::caught(understanding).await
+    };
+    match next {
         Err(error) => rescue::answer(&error, end),
         Ok(Next::Answered(response)) => {
             end.record.status = response.status().as_u16();
@@ -92,6 +83,26 @@ async fn recorded(
         }
         Ok(Next::Dispatch(prepared)) => dispatch(gateway, serving, prepared, end).await,
     }
+}
+
+/// Everything up to where the call goes: may it, who asks, for what.
+async fn understand(
+    gateway: &Gateway,
+    serving: &Serving,
+    known: Result<Endpoint, Error>,
+    request: Request<Incoming>,
+    end: &mut FinishGuard,
+) -> Result<Next, Error> {
+    let endpoint = known?;
+    admit(gateway, serving, &request)?;
+    let client = serving.clients.client(request.headers())?;
+    end.record.client = client.as_ref().map(|it| it.name.clone());
+    if endpoint.kind == EndpointKind::Models {
+        let id = endpoint.path.strip_prefix("/models/").map(|it| percent_decode_str(it).decode_utf8_lossy());
+        return models::answer(&serving.snapshot, client.as_deref(), id.as_deref()).map(Next::Answered);
+    }
+    let prepared = prepare(serving, endpoint, client.as_deref(), request, end).await?;
+    Ok(Next::Dispatch(Box::new(prepared)))
 }
 
 enum Next {
@@ -276,14 +287,16 @@ async fn search(serving: &Serving, prepared: &Prepared, end: &mut FinishGuard) -
     let snapshot = &serving.snapshot;
     let dispatcher = Dispatcher { upstreams: &snapshot.upstreams, bounds: &snapshot.rules.bounds };
     let cut = end.cut().clone();
-    let result = rescue::caught(async {
+    // On the heap, or every future around it would be as large as this one.
+    let mut searching = Box::pin(async {
         tokio::select! {
             biased;
             result = dispatcher.run(&prepared.call, &prepared.plan, end) => result,
             () = cut.cancelled() => Err(stopping()),
         }
-    })
-    .await;
+    });
+    let result = rescue::caught(searching.as_mut()).await;
+    drop(searching);
     if let Ok(delivery) = &result {
         end.record.status = delivery.status.as_u16();
         let ids = ["x-request-id", "request-id"];
