@@ -146,6 +146,11 @@ impl<T> TimedIo<T> {
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let deadline = self.deadline();
+            // A timer that runs and wakes us in time, then to look again, need not be touched: most reads end here.
+            let running = self.read_timer.as_ref().filter(|it| !it.is_elapsed());
+            if running.is_some_and(|it| deadline.is_none_or(|deadline| it.deadline() <= deadline)) {
+                return Poll::Pending;
+            }
             if deadline.is_some_and(|it| it <= Instant::now()) {
                 return Poll::Ready(());
             }

@@ -2,12 +2,13 @@
 //! no failure in disguise. Until then another target may still serve the call.
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use memchr::memmem::FinderRev;
 use tokio::time::Instant;
 
 use crate::api::usage::{Usage, UsageBody};
@@ -19,6 +20,8 @@ use crate::upstream::opaque::Opaque;
 use crate::upstream::patience::Patience;
 use crate::upstream::relay::Relay;
 use crate::vendor::failure::{Failure, is_error_in_success};
+
+static USAGE: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(b"\"usage\""));
 
 /// Told when an answer's content did not begin in time.
 pub const NO_CONTENT: &str = "The upstream sent no content in time (`timeouts.first_content_ms`).";
@@ -154,11 +157,36 @@ pub fn usage_of(answer: &[u8]) -> Option<Usage> {
     struct Answer {
         usage: Option<UsageBody>,
     }
-    memchr::memmem::rfind(answer, b"\"usage\"")?;
+    let at = USAGE.rfind(answer)?;
+    // It stands near the end, and reading on from there spares the rest; what stands elsewhere is read in full.
+    if let Some(behind) = answer[at + USAGE.needle().len()..].trim_ascii_start().strip_prefix(b":")
+        && let Some(Ok(usage)) = serde_json::Deserializer::from_slice(behind).into_iter::<UsageBody>().next()
+    {
+        return Some(usage.usage());
+    }
     let answer: Answer = serde_json::from_slice(answer).ok()?;
     answer.usage.map(|it| it.usage())
 }
 
 pub fn error(upstream: &Upstream, kind: Kind, message: &str) -> Error {
     Error::new(kind, Origin::Upstream(upstream.spec.id.clone()), message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(answer: &str, tokens: Option<(u64, u64)>) {
+        let usage = usage_of(answer.as_bytes());
+        assert_eq!(usage.map(|it| (it.input, it.output)), tokens, "{answer}");
+    }
+
+    #[test]
+    fn the_usage_of_an_answer_is_read_wherever_it_stands() {
+        check(r#"{"choices":[],"usage" : {"prompt_tokens":1,"completion_tokens":2},"z":[{}]}"#, Some((1, 2)));
+        check(r#"{"usage":{"prompt_tokens":1,"completion_tokens":2},"text":"\"usage\": {}"}"#, Some((1, 2)));
+        check(r#"{"usage":{"prompt_tokens":1,"completion_tokens":2},"notes":["usage"]}"#, Some((1, 2)));
+        check(r#"{"usage":null}"#, None);
+        check(r#"{"choices":[]}"#, None);
+    }
 }

@@ -2,10 +2,12 @@
 //! Takes the six error shapes seen in the wild: nested object, nested string, flat object, numeric code, array-wrapped,
 //! and an error inside a 200 (`error`, MiniMax `base_resp`).
 
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use memchr::memmem::Finder;
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Origin, Retry};
@@ -154,10 +156,12 @@ fn word(object: &Value, names: &[&str]) -> Option<String> {
     })
 }
 
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
+static BASE_RESP: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"base_resp\""));
+
 /// Whether a 200's JSON body is a failure in disguise: an `error` that says something, or MiniMax's status.
 pub fn is_error_in_success(body: &[u8]) -> bool {
-    let suspicious = memchr::memmem::find(body, b"\"error\"").is_some()
-        || memchr::memmem::find(body, b"\"base_resp\"").is_some();
+    let suspicious = ERROR.find(body).is_some() || BASE_RESP.find(body).is_some();
     if !suspicious {
         return false;
     }
