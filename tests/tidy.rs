@@ -1,7 +1,7 @@
 //! The house's rules as tests: the direction of dependencies, the size of files and functions, what a file begins with,
 //! and what no file may hold. A rule that a file must break is changed here, in the open, or the file is.
 
-// A helper that unwraps fails its test, which is all it should do.
+// What a test leans on may unwrap: it then fails that test, which is all it should do.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
