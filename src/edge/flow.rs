@@ -193,7 +193,8 @@ impl Flowing {
         let (Source::Events(relay), Some(end)) = (&mut self.source, &mut self.end) else {
             return Poll::Ready(None);
         };
-        match ready!(relay.poll_events(cx, end)) {
+        let Some(reading) = end.reading() else { return Poll::Ready(None) };
+        match ready!(relay.poll_events(cx, reading)) {
             Some(Ok(events)) => {
                 end.record.bytes_out += events.len() as u64;
                 Poll::Ready(Some(Ok(Frame::data(events))))
@@ -253,7 +254,8 @@ impl Flowing {
             (result, end)
         });
         match polled {
-            Poll::Ready((Ok(Delivery { body: AnswerBody::Events(relay), .. }), end)) => {
+            Poll::Ready((Ok(Delivery { body: AnswerBody::Events(relay), reading, .. }), mut end)) => {
+                end.takes(reading);
                 self.end = Some(end);
                 self.source = Source::Events(relay);
                 None

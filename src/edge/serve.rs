@@ -322,9 +322,7 @@ fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>, watch: &
             response
         }
         Ok(delivery) => {
-            if matches!(delivery.body, crate::upstream::commit::AnswerBody::Whole(_)) {
-                end.first_content(std::time::Instant::now());
-            }
+            end.takes(delivery.reading);
             let mut response = Response::new(Body::answer(delivery.body, end, watch));
             *response.status_mut() = delivery.status;
             *response.headers_mut() = headers::to_client(&delivery.headers);

@@ -20,10 +20,10 @@ use crate::upstream::call::{self, Call, Encoded};
 use crate::upstream::client::{Answer, LanePlace, SendFault};
 use crate::upstream::commit::{self, AnswerBody, Hold, NO_CONTENT, error};
 use crate::upstream::dispatch::{Delivery, DispatchBounds};
-use crate::upstream::finish::FinishGuard;
 use crate::upstream::opaque::Opaque;
 use crate::upstream::patience::Patience;
 use crate::upstream::payload::Payload;
+use crate::upstream::reading::Reading;
 use crate::upstream::relay::{Relay, RelayOptions};
 
 /// A vendor's error body is read up to here, in bytes, and for this long.
@@ -37,11 +37,29 @@ pub struct Failed {
     status: Option<u16>,
     /// Whether the vendor had, or may have had, the whole request.
     pub sent: bool,
+    elapsed: Duration,
+}
+
+impl Failed {
+    fn new(error: Error, status: Option<u16>, sent: bool) -> Self {
+        Self { error, status, sent, elapsed: Duration::ZERO }
+    }
+
+    /// As the call's record lists it.
+    pub fn attempt(&self, upstream: &Upstream) -> Attempt {
+        Attempt {
+            upstream: upstream.spec.id.clone(),
+            error: self.error.kind,
+            status: self.status,
+            elapsed: self.elapsed,
+            sent: self.sent,
+        }
+    }
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { error, status: None, sent: true }
+        Self::new(error, None, true)
     }
 }
 
@@ -49,8 +67,10 @@ impl From<Error> for Failed {
 pub struct AttemptOn<'a> {
     pub call: &'a Call,
     pub plan: &'a Plan,
-    pub target: &'a Target,
+    pub target: &'a Arc<Target>,
     pub upstream: &'a Arc<Upstream>,
+    /// When the call began.
+    pub call_started: std::time::Instant,
     pub deadline: Instant,
     /// Another target is left to try.
     pub more: bool,
@@ -93,11 +113,10 @@ impl Drop for Trial<'_> {
 }
 
 impl AttemptOn<'_> {
-    /// Asks the target. Whatever came of it is recorded when this returns.
-    pub async fn run(&self, terms: Terms<'_>, end: &mut FinishGuard) -> Result<Delivery, Failed> {
+    /// Asks the target. What came of it is known to health and metrics when this returns.
+    pub async fn run(&self, terms: Terms<'_>) -> Result<Delivery, Failed> {
         let begun = Instant::now();
-        end.asks(&self.target.metrics, &self.upstream.spec.id, self.target.model_for(&self.plan.model));
-        match self.answer(begun, end).await {
+        match self.answer(begun).await {
             Ok(delivery) => {
                 // A whole answer shows that the upstream is well; a stream has yet to, unless it decides on the circuit.
                 let whole = matches!(delivery.body, AnswerBody::Whole(_));
@@ -109,7 +128,8 @@ impl AttemptOn<'_> {
             }
             Err(mut failed) => {
                 failed.error.model = Some(self.target.model_for(&self.plan.model).into());
-                self.note(&failed, &terms, begun, end);
+                failed.elapsed = begun.elapsed();
+                self.note(&failed.error, &terms);
                 Err(failed)
             }
         }
@@ -124,7 +144,7 @@ impl AttemptOn<'_> {
         note_flip(self.upstream, flip);
     }
 
-    async fn answer(&self, begun: Instant, end: &mut FinishGuard) -> Result<Delivery, Failed> {
+    async fn answer(&self, begun: Instant) -> Result<Delivery, Failed> {
         let health = &self.upstream.health;
         let now = begun.into_std();
         let key = health.pick_key(now);
@@ -139,22 +159,22 @@ impl AttemptOn<'_> {
             let names_model = self.call.names_model();
             let error = commit::read_failure(self.upstream, head.status, &head.headers, &body, names_model);
             self.bench(key, &error);
-            return Err(Failed { error, status: Some(head.status.as_u16()), sent: true });
+            return Err(Failed::new(error, Some(head.status.as_u16()), true));
         }
         let status = head.status;
         let until = begun + self.first_content();
-        let admitted = self.admit(&head, body, answer.place, &encoded, until, end).await;
-        let body = admitted.inspect_err(|it| self.bench(key, it)).map_err(|error| Failed {
-            error,
-            status: Some(status.as_u16()),
-            sent: true,
-        })?;
+        let mut reading = Reading::new(self.target, self.call_started);
+        let admitted = self.admit(&head, body, answer.place, &encoded, until, &mut reading).await;
+        let body = admitted
+            .inspect_err(|it| self.bench(key, it))
+            .map_err(|error| Failed::new(error, Some(status.as_u16()), true))?;
         Ok(Delivery {
             status: head.status,
             headers: head.headers,
             body,
             upstream: Arc::clone(self.upstream),
             model: self.target.model_for(&self.plan.model).into(),
+            reading,
         })
     }
 
@@ -190,7 +210,7 @@ impl AttemptOn<'_> {
         let request = || call::request(self.call, self.upstream, key, &encoded.payload);
         let again = || encoded.payload.is_whole().then(|| request().ok()).flatten();
         let sent = self.upstream.connections.send(request()?, again);
-        let unsent = |error| Failed { error, status: None, sent: false };
+        let unsent = |error| Failed::new(error, None, false);
         let sent = tokio::select! {
             biased;
             sent = sent => Ok(sent),
@@ -224,7 +244,7 @@ impl AttemptOn<'_> {
         place: Option<LanePlace>,
         encoded: &Encoded,
         first_content: Instant,
-        end: &mut FinishGuard,
+        reading: &mut Reading,
     ) -> Result<AnswerBody, Error> {
         let idle = Duration::from_millis(self.upstream.spec.timeouts.idle_ms);
         let content_type = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
@@ -246,9 +266,9 @@ impl AttemptOn<'_> {
             };
             let mut relay = Box::new(Relay::new(options, Arc::clone(self.upstream), body, place));
             if self.more && self.call.body.is_whole() {
-                commit::first_content(&mut relay, self.deadline.min(first_content), end).await?;
+                commit::first_content(&mut relay, self.deadline.min(first_content), reading).await?;
             } else {
-                commit::first_sign(&mut relay, end).await?;
+                commit::first_sign(&mut relay, reading).await?;
             }
             return Ok(AnswerBody::Events(relay));
         }
@@ -258,7 +278,8 @@ impl AttemptOn<'_> {
         let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
         let answer = commit::whole_answer(self.upstream, head, body, place, hold).await?;
         if let AnswerBody::Whole(bytes) = &answer {
-            end.record.usage = commit::usage_of(bytes);
+            reading.usage = commit::usage_of(bytes);
+            reading.content(std::time::Instant::now());
         }
         Ok(answer)
     }
@@ -283,25 +304,15 @@ impl AttemptOn<'_> {
         }
     }
 
-    /// Records a failed attempt: health, metrics, the call's own list.
-    fn note(&self, failed: &Failed, terms: &Terms<'_>, begun: Instant, end: &mut FinishGuard) {
-        let kind = failed.error.kind;
-        let upstream = self.upstream;
-        end.record.upstream = None;
-        if failed.error.origin == Origin::Client {
+    /// Tells health and metrics of a failed attempt.
+    fn note(&self, error: &Error, terms: &Terms<'_>) {
+        if error.origin == Origin::Client {
             return;
         }
-        if let Some(verdict) = verdict(kind) {
+        if let Some(verdict) = verdict(error.kind) {
             self.note_verdict(terms, verdict);
         }
-        upstream.metrics.attempt_failed(kind);
-        end.record.failed_attempts.push(Attempt {
-            upstream: upstream.spec.id.clone(),
-            error: kind,
-            status: failed.status,
-            elapsed: begun.elapsed(),
-            sent: failed.sent,
-        });
+        self.upstream.metrics.attempt_failed(error.kind);
     }
 }
 

@@ -15,9 +15,9 @@ use crate::api::usage::{Usage, UsageBody};
 use crate::error::{Error, Kind, Origin};
 use crate::upstream::Upstream;
 use crate::upstream::client::LanePlace;
-use crate::upstream::finish::FinishGuard;
 use crate::upstream::opaque::Opaque;
 use crate::upstream::patience::Patience;
+use crate::upstream::reading::Reading;
 use crate::upstream::relay::Relay;
 use crate::vendor::failure::{Failure, is_error_in_success};
 
@@ -37,9 +37,9 @@ pub enum AnswerBody {
 }
 
 /// Reads a stream up to its first content, or until `until` passes.
-pub async fn first_content(relay: &mut Relay, until: Instant, end: &mut FinishGuard) -> Result<(), Error> {
+pub async fn first_content(relay: &mut Relay, until: Instant, reading: &mut Reading) -> Result<(), Error> {
     let upstream = Arc::clone(relay.upstream());
-    match tokio::time::timeout_at(until, poll_fn(|cx| relay.poll_commit(cx, end))).await {
+    match tokio::time::timeout_at(until, poll_fn(|cx| relay.poll_commit(cx, reading))).await {
         Ok(result) => result,
         Err(_) => Err(error(&upstream, Kind::Timeout, NO_CONTENT)),
     }
@@ -47,8 +47,8 @@ pub async fn first_content(relay: &mut Relay, until: Instant, end: &mut FinishGu
 
 /// Reads a stream up to its first sign of life. Nothing is left to fail over to, but an error that comes first can
 /// still be told by the status.
-pub async fn first_sign(relay: &mut Relay, end: &mut FinishGuard) -> Result<(), Error> {
-    poll_fn(|cx| relay.poll_begin(cx, end)).await
+pub async fn first_sign(relay: &mut Relay, reading: &mut Reading) -> Result<(), Error> {
+    poll_fn(|cx| relay.poll_begin(cx, reading)).await
 }
 
 /// How far and how long an answer is held.

@@ -16,6 +16,7 @@ use crate::upstream::attempt::{AttemptOn, Failed, Terms};
 use crate::upstream::call::Call;
 use crate::upstream::commit::AnswerBody;
 use crate::upstream::finish::FinishGuard;
+use crate::upstream::reading::Reading;
 
 /// Bounds of one call.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Delivery {
     pub upstream: Arc<Upstream>,
     /// The name the vendor was asked for.
     pub model: Arc<str>,
+    /// What was read of the answer so far.
+    pub reading: Reading,
 }
 
 /// Serves calls over the upstreams of one snapshot.
@@ -65,12 +68,18 @@ impl Dispatcher<'_> {
             let own_limit = Duration::from_millis(upstream.spec.timeouts.call_ms);
             let deadline = call_deadline.min(Instant::now() + own_limit);
             let more = attempts_left > 0 && !queue.is_empty();
-            let attempt = AttemptOn { call, plan, target, upstream, deadline, more, bounds: self.bounds };
-            let failed = match attempt.run(terms, end).await {
+            let call_started = end.record.started;
+            let bounds = self.bounds;
+            let attempt = AttemptOn { call, plan, target, upstream, call_started, deadline, more, bounds };
+            end.asks(target, target.model_for(&plan.model));
+            let failed = match attempt.run(terms).await {
                 Ok(delivery) => return Ok(delivery),
-                Err(failed) if failed.error.retry == Retry::Never => return Err(failed.error),
                 Err(failed) => failed,
             };
+            end.refused_by(&failed, upstream);
+            if failed.error.retry == Retry::Never {
+                return Err(failed.error);
+            }
             // A refusal of one key says nothing of the others: when nobody else is left, the next key is tried.
             let now = std::time::Instant::now();
             if is_about_the_key(failed.error.kind) && upstream.health.has_usable_key(now) {

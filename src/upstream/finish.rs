@@ -2,22 +2,26 @@
 //! The guard travels with the call and then with its response body; dropping it early means that the client left.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Origin};
-use crate::names::UpstreamId;
+use crate::route::table::Target;
 use crate::telemetry::log::LogHandle;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::record::{CallRecord, Ended};
-use crate::telemetry::series::{InFlight, TargetMetrics};
+use crate::telemetry::series::InFlight;
+use crate::upstream::Upstream;
+use crate::upstream::attempt::Failed;
+use crate::upstream::reading::Reading;
 
 /// Closes a call's record once.
 pub struct FinishGuard {
     pub record: CallRecord,
     metrics: Arc<Metrics>,
-    target: Option<Arc<TargetMetrics>>,
+    /// The target that is being asked, or whose answer this is.
+    target: Option<Arc<Target>>,
+    reading: Option<Reading>,
     log: LogHandle,
     /// Fires when the grace of a stopping process is over.
     cut: CancellationToken,
@@ -28,28 +32,32 @@ pub struct FinishGuard {
 impl FinishGuard {
     pub fn new(record: CallRecord, metrics: Arc<Metrics>, log: LogHandle, cut: CancellationToken) -> Self {
         let in_flight = metrics.call_started();
-        Self { record, metrics, target: None, log, cut, closed: false, _in_flight: in_flight }
+        Self { record, metrics, target: None, reading: None, log, cut, closed: false, _in_flight: in_flight }
     }
 
-    /// An upstream is asked now. What one before it said was not the answer, and leaves no trace in its figures.
-    pub fn asks(&mut self, target: &Arc<TargetMetrics>, upstream: &UpstreamId, model: &str) {
+    /// A target is asked now.
+    pub fn asks(&mut self, target: &Arc<Target>, model: &str) {
         self.target = Some(Arc::clone(target));
-        self.record.upstream = Some(upstream.clone());
+        self.record.upstream = Some(target.upstream.clone());
         self.record.model_sent = Some(model.into());
-        self.record.usage = None;
-        self.record.events = 0;
-        self.record.first_content = None;
     }
 
-    pub fn target(&self) -> Option<&Arc<TargetMetrics>> {
-        self.target.as_ref()
-    }
-
-    /// The first content reached us now.
-    pub fn first_content(&mut self, now: Instant) {
-        if self.record.first_content.is_none() {
-            self.record.first_content = Some(now.saturating_duration_since(self.record.started));
+    /// The target that was asked failed. A fault of the client's own is not listed against it.
+    pub fn refused_by(&mut self, failed: &Failed, upstream: &Upstream) {
+        self.record.upstream = None;
+        if failed.error.origin != Origin::Client {
+            self.record.failed_attempts.push(failed.attempt(upstream));
         }
+    }
+
+    /// The answer that the client gets is this one; what is read of it from now on belongs to the call.
+    pub fn takes(&mut self, reading: Reading) {
+        self.reading = Some(reading);
+    }
+
+    /// The reading of the answer under way.
+    pub fn reading(&mut self) -> Option<&mut Reading> {
+        self.reading.as_mut()
     }
 
     /// The call was answered with `error`.
@@ -67,8 +75,13 @@ impl FinishGuard {
             return;
         }
         self.record.ended = ended;
+        if let Some(reading) = &self.reading {
+            self.record.usage = reading.usage;
+            self.record.events = reading.events;
+            self.record.first_content = reading.first_content;
+        }
         if let Some(target) = &self.target {
-            target.observe(&self.record);
+            target.metrics.observe(&self.record);
         }
         self.log.call(&self.record);
     }

@@ -26,6 +26,7 @@ pub mod options;
 pub mod patience;
 pub mod payload;
 pub mod probe;
+pub mod reading;
 pub mod relay;
 pub mod spec;
 mod tls;

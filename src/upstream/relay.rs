@@ -16,11 +16,10 @@ use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Origin};
-use crate::telemetry::series::TokenGaps;
 use crate::upstream::Upstream;
 use crate::upstream::client::LanePlace;
-use crate::upstream::finish::FinishGuard;
 use crate::upstream::patience::Patience;
+use crate::upstream::reading::Reading;
 use crate::vendor::failure::Failure;
 use crate::vendor::sse::{self, Splitter};
 use crate::vendor::stream::{EventFacts, StreamShape};
@@ -51,7 +50,6 @@ pub struct Relay {
     ended: bool,
     /// A failure that was read behind events that go out first.
     failure: Option<Error>,
-    gaps: Option<TokenGaps>,
     _place: Option<LanePlace>,
 }
 
@@ -86,16 +84,15 @@ impl Relay {
             done: false,
             ended: false,
             failure: None,
-            gaps: None,
             _place: place,
         }
     }
 
     /// Reads until the first content, holding what comes before it. Until this is ready another target may still
     /// serve the call; afterwards `poll_events` gives everything from the first byte on.
-    pub fn poll_commit(&mut self, cx: &mut Context<'_>, end: &mut FinishGuard) -> Poll<Result<(), Error>> {
+    pub fn poll_commit(&mut self, cx: &mut Context<'_>, reading: &mut Reading) -> Poll<Result<(), Error>> {
         loop {
-            match ready!(self.poll_step(cx, end))? {
+            match ready!(self.poll_step(cx, reading))? {
                 Step::Events(events) => self.held.push_back(events),
                 Step::End => return Poll::Ready(Ok(())),
             }
@@ -107,8 +104,8 @@ impl Relay {
     }
 
     /// Reads until the first events, whatever they say, and keeps them.
-    pub fn poll_begin(&mut self, cx: &mut Context<'_>, end: &mut FinishGuard) -> Poll<Result<(), Error>> {
-        if let Step::Events(events) = ready!(self.poll_step(cx, end))? {
+    pub fn poll_begin(&mut self, cx: &mut Context<'_>, reading: &mut Reading) -> Poll<Result<(), Error>> {
+        if let Step::Events(events) = ready!(self.poll_step(cx, reading))? {
             self.held.push_back(events);
         }
         Poll::Ready(Ok(()))
@@ -118,12 +115,12 @@ impl Relay {
     pub fn poll_events(
         &mut self,
         cx: &mut Context<'_>,
-        end: &mut FinishGuard,
+        reading: &mut Reading,
     ) -> Poll<Option<Result<Bytes, Error>>> {
         if let Some(events) = self.held.pop_front() {
             return Poll::Ready(Some(Ok(events)));
         }
-        Poll::Ready(match ready!(self.poll_step(cx, end)) {
+        Poll::Ready(match ready!(self.poll_step(cx, reading)) {
             Ok(Step::Events(events)) => Some(Ok(events)),
             Ok(Step::End) => None,
             Err(error) => Some(Err(error)),
@@ -152,12 +149,12 @@ impl Relay {
         &self.upstream
     }
 
-    fn poll_step(&mut self, cx: &mut Context<'_>, end: &mut FinishGuard) -> Poll<Result<Step, Error>> {
+    fn poll_step(&mut self, cx: &mut Context<'_>, reading: &mut Reading) -> Poll<Result<Step, Error>> {
         loop {
             if let Some(failure) = self.failure.take() {
                 return Poll::Ready(Err(failure));
             }
-            if let Some(events) = self.read_events(end)? {
+            if let Some(events) = self.read_events(reading)? {
                 return Poll::Ready(Ok(Step::Events(events)));
             }
             if self.failure.is_some() {
@@ -174,7 +171,7 @@ impl Relay {
                 }
                 Poll::Ready(None) => {
                     self.ended = true;
-                    if let Some(last) = self.last_event(end) {
+                    if let Some(last) = self.last_event(reading) {
                         return Poll::Ready(Ok(Step::Events(last)));
                     }
                 }
@@ -195,7 +192,7 @@ impl Relay {
     }
 
     /// The whole events at hand, less what only the gateway asked for.
-    fn read_events(&mut self, end: &mut FinishGuard) -> Result<Option<Bytes>, Error> {
+    fn read_events(&mut self, reading: &mut Reading) -> Result<Option<Bytes>, Error> {
         loop {
             let peeked = self.splitter.peek();
             let Ok(event) = peeked else {
@@ -216,32 +213,28 @@ impl Relay {
                 return Ok(self.splitter.take());
             }
             let events = self.splitter.take_before(facts.usage_only && self.options.remove_usage_chunk);
-            self.note(&facts, end);
+            self.note(&facts, reading);
             if events.is_some() {
                 return Ok(events);
             }
         }
     }
 
-    fn note(&mut self, facts: &EventFacts, end: &mut FinishGuard) {
+    fn note(&mut self, facts: &EventFacts, reading: &mut Reading) {
         self.finished |= facts.finished;
         self.done |= facts.done;
-        end.record.events += 1;
+        reading.events += 1;
         if facts.usage.is_some() {
-            end.record.usage = facts.usage;
+            reading.usage = facts.usage;
         }
         if facts.content {
-            let now = self.patience.last_life().into_std();
-            if let Some(target) = end.target() {
-                self.gaps.get_or_insert_with(|| target.token_gaps()).content(now);
-            }
             self.content_seen = true;
-            end.first_content(now);
+            reading.content_event(self.patience.last_life().into_std());
         }
     }
 
     /// An event that the upstream's end left without its blank line, if it is whole otherwise.
-    fn last_event(&mut self, end: &mut FinishGuard) -> Option<Bytes> {
+    fn last_event(&mut self, reading: &mut Reading) -> Option<Bytes> {
         let rest = self.splitter.rest();
         let data = sse::data(&rest)?;
         let whole = data.as_ref() == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(&data).is_ok();
@@ -254,7 +247,7 @@ impl Relay {
             self.failure = Some(self.vendor_error(&said));
             return None;
         }
-        self.note(&facts, end);
+        self.note(&facts, reading);
         if facts.usage_only && self.options.remove_usage_chunk {
             return None;
         }
