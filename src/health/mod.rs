@@ -9,6 +9,8 @@ pub use self::options::CircuitOptions;
 use crate::names::ModelName;
 
 mod options;
+pub mod pace;
+pub mod warmth;
 
 /// What all upstreams count their milliseconds from: which of two failed first can be told.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
