@@ -2,14 +2,26 @@
 
 use serde::Deserialize;
 
-/// Tokens of one call. `input` includes `cached_input` and `cache_write`; `output` includes `reasoning`.
+use crate::api::money::Money;
+
+/// Tokens of one call. `input` includes `cached_input`, `cache_write` and `audio_input`; `output` includes `reasoning`
+/// and `audio_output`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub input: u64,
     pub cached_input: u64,
+    /// All that was written to the cache.
     pub cache_write: u64,
+    /// The part of `cache_write` that is kept for an hour.
+    pub cache_write_1h: u64,
     pub output: u64,
     pub reasoning: u64,
+    pub audio_input: u64,
+    pub audio_output: u64,
+    /// What the vendor itself says the call cost.
+    pub stated_cost: Option<Money>,
+    /// Nobody counted: these are our own estimates.
+    pub estimated: bool,
 }
 
 /// The `usage` object as vendors of the OpenAI dialect spell it: chat completions (`prompt_tokens`),
@@ -68,6 +80,7 @@ impl UsageBody {
                 .as_ref()
                 .and_then(|it| it.reasoning_tokens)
                 .unwrap_or(0),
+            ..Usage::default()
         }
     }
 }
