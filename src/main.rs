@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use tollgate::app::App;
 use tollgate::build::Builder;
 use tollgate::config::{self, Loaded};
-use tollgate::edge::explain::explain;
+use tollgate::edge::explain::{explain, explain_body};
 use tollgate::sim::{self, SimOptions};
 use tollgate::summary;
 use tollgate::telemetry::{Metrics, log};
@@ -109,21 +109,22 @@ fn serve(path: Option<PathBuf>, loaded: Loaded) -> Result<(), String> {
 }
 
 fn explained(loaded: &Loaded, model: Option<String>, body: Option<PathBuf>) -> Result<(), String> {
-    let model = match (model, body) {
-        (Some(model), _) => model,
-        (None, Some(path)) => {
-            let body = std::fs::read(&path).map_err(|it| format!("{}: {it}", path.display()))?;
-            let scan = tollgate::api::request::scan(&body, loaded.options.limits.json_depth_max);
-            let scan = scan.map_err(|it| format!("{}: {}", path.display(), it.message))?;
-            scan.model.map(|(name, _)| name).ok_or_else(|| format!("{} names no model", path.display()))?
-        }
-        (None, None) => return Err("name a model (--model) or a request body (--body)".into()),
-    };
     // Building an upstream's connections needs a runtime, though none is opened.
     let runtime = runtime(1)?;
     let _inside = runtime.enter();
     let snapshot = Builder::new(Arc::new(Metrics::new())).snapshot(loaded, None, None);
-    let explained = explain(&snapshot, &model, std::time::Instant::now()).map_err(|it| it.message.clone())?;
+    let (now, depth_max) = (std::time::Instant::now(), loaded.options.limits.json_depth_max);
+    let explained = match (model, body) {
+        (_, Some(path)) => {
+            let body = std::fs::read(&path).map_err(|it| format!("{}: {it}", path.display()))?;
+            explain_body(&snapshot, &body, depth_max, Vec::new(), now)
+                .map_err(|it| format!("{}: {}", path.display(), it.message))?
+        }
+        (Some(model), None) => {
+            explain(&snapshot, &model, None, Vec::new(), now).map_err(|it| it.message.clone())?
+        }
+        (None, None) => return Err("name a model (--model) or a request body (--body)".into()),
+    };
     print(&format!("{explained:#}"));
     Ok(())
 }

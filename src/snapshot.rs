@@ -3,12 +3,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::names::{ModelName, UpstreamId};
-use crate::route::options::{PolicyName, RouteOptions, TargetOptions};
-use crate::route::table::{Route, RouteTable, Target};
+use crate::health::output::OutputMean;
+use crate::health::warmth::Warmth;
+use crate::price::book::PriceBook;
+use crate::route::options::{RouteOptions, TargetOptions};
+use crate::route::table::{Bounds, Canary, Route, RouteTable};
+use crate::route::target::{Offer, Target};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
 use crate::upstream::dispatch::DispatchBounds;
@@ -22,6 +27,8 @@ pub struct Snapshot {
     pub rules: CallRules,
     /// Upstreams that are configured but cannot be used, and why.
     pub off: Vec<(UpstreamId, String)>,
+    /// Where conversations have their prompt caches; carried over from snapshot to snapshot.
+    pub warmth: Arc<Warmth>,
 }
 
 /// What holds for every call.
@@ -42,6 +49,7 @@ pub struct Parts {
     pub routes: Vec<RouteOptions>,
     pub upstreams: Vec<UpstreamSpec>,
     pub off: Vec<(UpstreamId, String)>,
+    pub prices: Arc<PriceBook>,
     pub rules: CallRules,
 }
 
@@ -58,11 +66,14 @@ impl Snapshot {
                 Err(reason) => off.push((id, reason)),
             }
         }
-        let routes = Builder { upstreams: &upstreams, off: &off, metrics }.table(&parts.routes);
+        let warmth = old.map_or_else(Arc::default, |it| Arc::clone(&it.warmth));
+        let book = &parts.prices;
+        let builder = Builder { upstreams: &upstreams, off: &off, book, warmth: &warmth, old, metrics };
+        let routes = builder.table(&parts.routes);
         let mut rules = parts.rules;
         rules.default_upstream =
             rules.default_upstream.or_else(|| upstreams.first().map(|it| it.spec.id.clone()));
-        Self { generation: parts.generation, routes, upstreams, rules, off }
+        Self { generation: parts.generation, routes, upstreams, rules, off, warmth }
     }
 
     pub fn upstream(&self, id: &str) -> Option<&Arc<Upstream>> {
@@ -99,6 +110,9 @@ fn open(spec: UpstreamSpec, old: Option<&Snapshot>, metrics: &Metrics) -> Result
 struct Builder<'a> {
     upstreams: &'a [Arc<Upstream>],
     off: &'a [(UpstreamId, String)],
+    book: &'a Arc<PriceBook>,
+    warmth: &'a Arc<Warmth>,
+    old: Option<&'a Snapshot>,
     metrics: &'a Metrics,
 }
 
@@ -117,19 +131,20 @@ impl Builder<'_> {
             }
         }
         for (prefix, slots) in prefixes {
-            let targets = slots.iter().map(|slot| self.target(&prefix, *slot, None, 1)).collect();
-            let route = plain_route(&prefix, targets);
+            let targets = slots.iter().map(|slot| self.target(&prefix, *slot, &plain(None))).collect();
+            let route = self.plain_route(&prefix, targets);
             table.add_prefix(prefix, route);
         }
         for (slot, upstream) in self.upstreams.iter().enumerate() {
             let id = &upstream.spec.id;
             let label = format!("{id}/*");
-            table.add_direct(id.clone(), plain_route(&label, vec![self.target(&label, slot, None, 1)]));
+            let target = self.target(&label, slot, &plain(None));
+            table.add_direct(id.clone(), self.plain_route(&label, vec![target]));
             if let Some(model) = &upstream.spec.default_model
                 && !routes.iter().any(|it| it.model.as_ref().is_some_and(|name| name.as_str() == id.as_str()))
             {
-                let target = self.target(id.as_str(), slot, Some(model.clone()), 1);
-                table.add_exact(id.as_str().into(), plain_route(id.as_str(), vec![target]));
+                let target = self.target(id.as_str(), slot, &plain(Some(model.clone())));
+                table.add_exact(id.as_str().into(), self.plain_route(id.as_str(), vec![target]));
             }
         }
         table
@@ -147,23 +162,46 @@ impl Builder<'_> {
     }
 
     fn configured(&self, label: &str, options: &RouteOptions) -> Arc<Route> {
-        let slots: HashMap<&str, usize> =
-            self.upstreams.iter().enumerate().map(|(slot, it)| (it.spec.id.as_str(), slot)).collect();
-        let target = |it: &TargetOptions| {
-            let slot = *slots.get(it.upstream.as_str())?;
-            Some(self.target(label, slot, it.model.clone(), it.weight))
-        };
         let defaults =
             options.defaults.iter().map(|(name, value)| (name.clone(), Bytes::from(value.to_string())));
-
+        let canary = options.canary.as_ref().and_then(|it| {
+            Some(Canary { target: self.named(label, &it.target)?, percent: it.percent })
+        });
         Arc::new(Route {
             label: label.into(),
             policy: options.policy,
-            targets: options.targets.iter().filter_map(target).collect(),
+            targets: options.targets.iter().filter_map(|it| self.named(label, it)).collect(),
             defaults: defaults.collect(),
             off: options.targets.iter().filter_map(|it| self.why_off(&it.upstream)).collect(),
             system: options.system.clone(),
+            balance: options.balance,
+            explore_percent: options.explore_percent,
+            bounds: Bounds {
+                price: options.max_price.map(|it| it.money()),
+                first_token: options.max_first_token_ms.map(Duration::from_millis),
+                tags: options.tags.clone(),
+            },
+            canary,
+            output: self.output_mean(label),
+            warmth: Arc::clone(self.warmth),
         })
+    }
+
+    /// The target that `options` name, if its upstream is in use.
+    fn named(&self, label: &str, options: &TargetOptions) -> Option<Arc<Target>> {
+        let slot = self.upstreams.iter().position(|it| it.spec.id == options.upstream)?;
+        Some(self.target(label, slot, options))
+    }
+
+    /// What an earlier configuration learned of the route's answers.
+    fn output_mean(&self, label: &str) -> Arc<OutputMean> {
+        let before = self.old.and_then(|it| it.routes.routes().find(|it| &*it.label == label));
+        before.map_or_else(Arc::default, |it| Arc::clone(&it.output))
+    }
+
+    fn plain_route(&self, label: &str, targets: Vec<Arc<Target>>) -> Arc<Route> {
+        let output = self.output_mean(label);
+        Arc::new(Route { output, ..Route::plain(label, targets, self.warmth) })
     }
 
     fn why_off(&self, upstream: &UpstreamId) -> Option<(UpstreamId, String)> {
@@ -174,26 +212,26 @@ impl Builder<'_> {
         Some((upstream.clone(), reason.unwrap_or_else(|| "its key is not set".to_owned())))
     }
 
-    fn target(&self, label: &str, slot: usize, model: Option<ModelName>, weight: u32) -> Arc<Target> {
+    fn target(&self, label: &str, slot: usize, options: &TargetOptions) -> Arc<Target> {
         let upstream = &self.upstreams[slot];
+        let (spec, model) = (&upstream.spec, options.model.as_ref());
+        let own_price = options.price.as_ref().map(|it| Arc::clone(it.price())).or_else(|| spec.price.clone());
+        let facts = options.facts.or(spec.facts);
         Arc::new(Target {
-            upstream: upstream.spec.id.clone(),
+            upstream: spec.id.clone(),
             slot,
-            model,
-            weight,
+            model: model.cloned(),
+            weight: options.weight,
+            tags: options.tags.iter().chain(&spec.tags).cloned().collect(),
             health: Arc::clone(&upstream.health),
-            metrics: self.metrics.target(label, upstream.spec.id.as_str()),
+            metrics: self.metrics.target(label, spec.id.as_str()),
+            pace: upstream.pace(model),
+            offer: Offer::new(&spec.vendor, model.map(ModelName::as_str), self.book, own_price, facts),
         })
     }
 }
 
-fn plain_route(label: &str, targets: Vec<Arc<Target>>) -> Arc<Route> {
-    Arc::new(Route {
-        label: label.into(),
-        policy: PolicyName::Priority,
-        targets,
-        defaults: Vec::new(),
-        off: Vec::new(),
-        system: None,
-    })
+/// A target of which only the model is said.
+fn plain(model: Option<ModelName>) -> TargetOptions {
+    TargetOptions { model, ..TargetOptions::default() }
 }

@@ -167,6 +167,8 @@ fn complete(
         proxy,
         http2: own.http2,
         prewarm: own.prewarm,
+        tags: own.tags.clone(),
+        facts: own.facts.unwrap_or_default(),
         stream_usage: own.stream_usage.unwrap_or(vendor.stream_usage),
         timeouts: overlay("timeouts", general, special).unwrap_or_else(|| options.timeouts.clone()),
         probe: overlay("probe", general, special).unwrap_or_else(|| options.probe.clone()),

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::edge::body::Body;
-use crate::edge::explain::explain;
+use crate::edge::ask::tags;
+use crate::edge::explain::explain_body;
 use crate::edge::gateway::{Gateway, Serving};
 use crate::edge::rescue;
 use crate::error::{Error, Kind, Origin};
@@ -157,16 +158,11 @@ async fn administer(
     }
 }
 
-#[derive(Deserialize)]
-struct ExplainRequest {
-    model: String,
-}
-
 async fn explained(serving: &Serving, request: Request<Incoming>) -> Result<Response<Body>, Error> {
+    let tags = tags(request.headers())?;
     let body = read(request.into_body()).await?;
-    let asked: ExplainRequest = serde_json::from_slice(&body)
-        .map_err(|fault| Error::bad_request(format!("Send {{\"model\": \"…\"}}: {fault}.")).param("model"))?;
-    explain(&serving.snapshot, &asked.model, Instant::now()).map(|it| json_answer(&it))
+    let depth_max = serving.limits.json_depth_max;
+    explain_body(&serving.snapshot, &body, depth_max, tags, Instant::now()).map(|it| json_answer(&it))
 }
 
 /// A whole body, if it is neither too long nor too slow.

@@ -5,61 +5,107 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::api::request;
+use crate::edge::ask::{Scanned, ask};
 use crate::edge::models::unknown_model;
 use crate::error::Error;
-use crate::route::options::PolicyName;
-use crate::route::plan::{Plan, plan};
-use crate::route::table::Target;
+use crate::route::ask::Ask;
+use crate::route::plan::{Candidate, Plan, plan};
+use crate::route::policy;
+use crate::route::reckon::{Figures, figures};
+use crate::route::target::Target;
 use crate::snapshot::Snapshot;
 
-/// The plan for `model` as JSON: candidates in order with the reason of their place, and those left out with theirs.
-pub fn explain(snapshot: &Snapshot, model: &str, now: Instant) -> Result<Value, Error> {
+/// The plan for a request body, as [`explain`] tells it. `json_depth_max` bounds the nesting, as for calls.
+pub fn explain_body(
+    snapshot: &Snapshot,
+    body: &[u8],
+    json_depth_max: usize,
+    tags: Vec<String>,
+    now: Instant,
+) -> Result<Value, Error> {
+    let scan = request::scan(body, json_depth_max)?;
+    let model = scan.model.as_ref().map(|(name, _)| name.clone());
+    let model = model.ok_or_else(|| Error::bad_request("The body names no `model`.").param("model"))?;
+    explain(snapshot, &model, Some((body, &scan)), tags, now)
+}
+
+/// The plan for a call of `model` as JSON: candidates in order with the reason of their place and the figures it rests
+/// on, and those left out with theirs.
+pub fn explain(
+    snapshot: &Snapshot,
+    model: &str,
+    body: Option<Scanned<'_>>,
+    tags: Vec<String>,
+    now: Instant,
+) -> Result<Value, Error> {
     let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, None, model))?;
-    let plan = plan(found.route, found.model, now);
-    let policy = match plan.route.policy {
-        PolicyName::Priority => "priority",
-        PolicyName::Weighted => "weighted",
-    };
+    let plan = plan(found.route, ask(found.route, found.model, body, tags), now);
     let attempts_max = snapshot.rules.bounds.attempts_max;
-    let out: Vec<Value> = plan
-        .excluded
-        .iter()
-        .filter(|(target, _)| !plan.targets.iter().any(|it| Arc::ptr_eq(it, target)))
-        .map(|(target, why)| {
-            json!({"upstream": target.upstream.as_str(), "model": target.model_for(&plan.model), "reason": why.as_str()})
-        })
-        .collect();
+    let out = plan.excluded.iter().filter(|(target, _)| !plan.targets.iter().any(|it| Arc::ptr_eq(it, target)));
+    let out = out.map(|(target, why)| {
+        json!({"upstream": target.upstream.as_str(), "model": target.model_for(plan.model()), "reason": why.to_string()})
+    });
     let off = plan.route.off.iter().map(|(id, why)| json!({"upstream": id.as_str(), "reason": why}));
-    let out: Vec<Value> = out.into_iter().chain(off).collect();
     Ok(json!({
         "model": model,
         "route": plan.route.label.as_ref(),
-        "policy": policy,
+        "policy": plan.route.policy.as_str(),
         "panic": plan.panic,
         "attempts_max": attempts_max,
-        "candidates": candidates(&plan, attempts_max),
-        "excluded": out,
+        "asks": asks(&plan.ask),
+        "candidates": candidates(&plan, attempts_max, now),
+        "excluded": out.chain(off).collect::<Vec<Value>>(),
     }))
 }
 
-fn candidates(plan: &Plan, attempts_max: usize) -> Vec<Value> {
-    let reason = |target: &Target| match (plan.panic, plan.route.policy) {
-        (true, _) => {
-            "every target is out; tried in the order of their last failure, the oldest first".to_owned()
-        }
-        (_, PolicyName::Priority) => "in service; stands here in the order written".to_owned(),
-        (_, PolicyName::Weighted) => {
-            format!("in service; drawn at random with weight {} (another call may differ)", target.weight)
-        }
-    };
+fn asks(ask: &Ask) -> Value {
+    json!({
+        "prompt_tokens": ask.prompt_tokens,
+        "output_tokens_max": ask.output_max,
+        "vision": ask.wants.vision,
+        "tools": ask.wants.tools,
+        "json_schema": ask.wants.json_schema,
+        "reasoning": ask.wants.reasoning,
+        "service_tier": ask.tier.as_str(),
+        "tags": ask.tags,
+    })
+}
+
+fn candidates(plan: &Plan, attempts_max: usize, now: Instant) -> Vec<Value> {
     let candidate = |(place, target): (usize, &Arc<Target>)| {
+        let candidate = Candidate { target, figures: figures(&plan.route, target, &plan.ask, now) };
         json!({
             "place": place + 1,
             "upstream": target.upstream.as_str(),
-            "model": target.model_for(&plan.model),
+            "model": target.model_for(plan.model()),
             "tried": place < attempts_max,
-            "reason": reason(target),
+            "reason": reason(plan, &candidate),
+            "figures": told(&candidate.figures),
         })
     };
     plan.targets.iter().enumerate().map(candidate).collect()
+}
+
+fn reason(plan: &Plan, candidate: &Candidate<'_>) -> String {
+    let canary = plan.route.canary.as_ref();
+    if plan.panic {
+        return "every target is out; tried in the order of their last failure, the oldest first".to_owned();
+    }
+    match canary.filter(|it| Arc::ptr_eq(&it.target, candidate.target)) {
+        Some(canary) => format!("in service; the canary, drawn for {} % of the calls", canary.percent),
+        None => policy::reason(plan.route.policy, candidate),
+    }
+}
+
+fn told(figures: &Figures) -> Value {
+    json!({
+        "prompt_tokens": figures.prompt_tokens,
+        "cached_tokens": figures.cached_tokens,
+        "output_tokens": figures.output_tokens,
+        "cost_usd": figures.cost.map(|it| it.to_string()),
+        "first_token_ms": figures.pace.map(|it| it.first_token.as_millis() as u64),
+        "per_token_us": figures.pace.map(|it| it.per_token.as_micros() as u64),
+        "share": figures.share,
+    })
 }

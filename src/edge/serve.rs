@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, he
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
+use crate::edge::ask::{self, Scanned, ask};
 use crate::edge::auth::Client;
 use crate::edge::body::Body;
 use crate::edge::endpoint::{BodyKind, Endpoint, endpoint};
@@ -20,7 +21,7 @@ use crate::error::{Error, Kind, Origin};
 use crate::names::{ModelName, RequestId};
 use crate::route::plan::{Plan, plan};
 use crate::telemetry::{CallRecord, Ended, EndpointKind};
-use crate::upstream::call::Call;
+use crate::upstream::call::{Call, CallBody};
 use crate::upstream::dispatch::{Delivery, Dispatcher};
 use crate::upstream::finish::FinishGuard;
 use crate::vendor::stream::StreamShape;
@@ -164,7 +165,11 @@ async fn prepare(
         }
         named => named,
     };
-    let plan = choose(serving, &head.headers, model, client, end)?;
+    let scanned = match &taken.body {
+        CallBody::Json { body, scan } => Some((body.as_ref(), scan)),
+        _ => None,
+    };
+    let plan = choose(serving, &head.headers, model, scanned, client, end)?;
     let mut path = endpoint.path;
     if let Some(query) = head.uri.query() {
         path = format!("{path}?{query}");
@@ -198,6 +203,7 @@ fn choose(
     serving: &Serving,
     headers: &HeaderMap,
     model: Option<&str>,
+    scanned: Option<Scanned<'_>>,
     client: Option<&Client>,
     end: &mut FinishGuard,
 ) -> Result<Plan, Error> {
@@ -212,25 +218,24 @@ fn choose(
     if let Some(client) = client {
         client.check(whole_name.as_deref())?;
     }
-    let now = std::time::Instant::now();
-    let found = match (&named, model) {
+    let (route, model) = match (&named, model) {
         (Some(upstream), _) => {
             let route = snapshot.routes.direct(upstream).ok_or_else(|| unknown_upstream(upstream))?;
-            plan(route, model.unwrap_or_default(), now)
+            (route, model.unwrap_or_default())
         }
         (None, Some(model)) => {
             let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, client, model))?;
-            plan(found.route, found.model, now)
+            (found.route, found.model)
         }
         (None, None) => {
             let upstream = snapshot.rules.default_upstream.as_ref();
             let route =
                 upstream.and_then(|it| snapshot.routes.direct(it.as_str())).ok_or_else(no_upstream)?;
-            plan(route, "", now)
+            (route, "")
         }
     };
-    end.record.route = Some(Arc::clone(&found.route.label));
-    Ok(found)
+    end.record.route = Some(Arc::clone(&route.label));
+    Ok(plan(route, ask(route, model, scanned, ask::tags(headers)?), std::time::Instant::now()))
 }
 
 fn unknown_upstream(name: &str) -> Error {

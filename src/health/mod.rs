@@ -9,6 +9,7 @@ pub use self::options::CircuitOptions;
 use crate::names::ModelName;
 
 mod options;
+pub mod output;
 pub mod pace;
 pub mod warmth;
 

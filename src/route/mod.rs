@@ -1,5 +1,10 @@
 //! Decides where a call may go; it does nothing itself. Pure: health and time arrive from outside.
 
+pub mod ask;
+mod fit;
 pub mod options;
 pub mod plan;
+pub mod policy;
+pub mod reckon;
 pub mod table;
+pub mod target;

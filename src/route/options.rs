@@ -8,9 +8,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::names::{ModelName, UpstreamId};
+use crate::vendor::models::FactOptions;
 
 /// One route: a model name or prefix and the targets that serve it.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RouteOptions {
     /// The exact name clients use: an alias. Either this or `prefix`.
@@ -25,6 +26,71 @@ pub struct RouteOptions {
     pub defaults: Map<String, Value>,
     /// System prompt put before the client's messages.
     pub system: Option<String>,
+    /// What price and speed weigh under `policy: balanced`.
+    pub balance: BalanceOptions,
+    /// Share of calls that go first to a target whose speed is not known, under `fastest` and `balanced`, in per cent.
+    /// Default 2; 0 to 50.
+    #[schemars(range(max = 50))]
+    pub explore_percent: u32,
+    /// Targets at which this call is expected to cost more are left out, in USD per call. Default: no bound.
+    pub max_price: Option<Usd>,
+    /// Targets that are known to take longer to their first content are left out, in milliseconds. Default: no bound;
+    /// 1 to 3,600,000.
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub max_first_token_ms: Option<u64>,
+    /// Tags that a target must have to serve this route, such as a region.
+    pub tags: Vec<String>,
+    /// A share of the calls that goes to another target first.
+    pub canary: Option<CanaryOptions>,
+}
+
+impl Default for RouteOptions {
+    fn default() -> Self {
+        Self {
+            model: None,
+            prefix: None,
+            policy: PolicyName::Priority,
+            targets: Vec::new(),
+            defaults: Map::new(),
+            system: None,
+            balance: BalanceOptions::default(),
+            explore_percent: 2,
+            max_price: None,
+            max_first_token_ms: None,
+            tags: Vec::new(),
+            canary: None,
+        }
+    }
+}
+
+/// The weights of `policy: balanced`. A target's score is
+/// `price × (its cost ÷ the lowest cost) + latency × (its time ÷ the shortest time)`; the lowest score is tried first.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BalanceOptions {
+    /// Weight of the expected cost. Default 1; 0 to 1,000.
+    #[schemars(range(max = 1_000))]
+    pub price: u32,
+    /// Weight of the expected time until the answer is whole. Default 1; 0 to 1,000.
+    #[schemars(range(max = 1_000))]
+    pub latency: u32,
+}
+
+impl Default for BalanceOptions {
+    fn default() -> Self {
+        Self { price: 1, latency: 1 }
+    }
+}
+
+/// A target on trial.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CanaryOptions {
+    /// Where these calls go first; the route's own targets take over when it fails.
+    pub target: TargetOptions,
+    /// Share of calls, in per cent; a conversation stays on its side. 0 to 100.
+    #[schemars(range(max = 100))]
+    pub percent: u32,
 }
 
 /// The order in which a route's healthy targets are tried.
@@ -36,6 +102,24 @@ pub enum PolicyName {
     Priority,
     /// At random, in proportion to `weight`.
     Weighted,
+    /// The lowest expected cost of this very call first; unknown prices come last.
+    Cheapest,
+    /// The shortest expected time to this call's whole answer first.
+    Fastest,
+    /// Price and speed together, by `balance`.
+    Balanced,
+}
+
+impl PolicyName {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PolicyName::Priority => "priority",
+            PolicyName::Weighted => "weighted",
+            PolicyName::Cheapest => "cheapest",
+            PolicyName::Fastest => "fastest",
+            PolicyName::Balanced => "balanced",
+        }
+    }
 }
 
 /// One target of a route.
@@ -46,6 +130,14 @@ pub struct TargetOptions {
     /// The vendor's name for the model; absent: the client's name is kept.
     pub model: Option<ModelName>,
     pub weight: u32,
+    pub tags: Vec<String>,
+    pub facts: Option<FactOptions>,
+}
+
+impl Default for TargetOptions {
+    fn default() -> Self {
+        Self { upstream: "".into(), model: None, weight: 1, tags: Vec::new(), facts: None }
+    }
 }
 
 /// How a target is written: text or map.
@@ -69,6 +161,12 @@ struct TargetFields {
     #[serde(default = "one")]
     #[schemars(range(max = 1_000_000))]
     weight: u32,
+    /// What the route and callers may ask for by name, besides the upstream's own tags.
+    #[serde(default)]
+    tags: Vec<String>,
+    /// What the model can do, where the catalogue does not know or is wrong.
+    #[serde(default)]
+    facts: Option<FactOptions>,
 }
 
 fn one() -> u32 {
@@ -94,12 +192,14 @@ impl<'de> Deserialize<'de> for TargetOptions {
                 if upstream.is_empty() || model.is_some_and(str::is_empty) {
                     return Err(E::custom(format!("`{text}` is not `upstream/model`")));
                 }
-                Ok(TargetOptions { upstream: upstream.into(), model: model.map(Into::into), weight: 1 })
+                let (upstream, model) = (upstream.into(), model.map(Into::into));
+                Ok(TargetOptions { upstream, model, ..TargetOptions::default() })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TargetOptions, A::Error> {
-                let fields = TargetFields::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(TargetOptions { upstream: fields.upstream, model: fields.model, weight: fields.weight })
+                let TargetFields { upstream, model, weight, tags, facts } =
+                    TargetFields::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(TargetOptions { upstream, model, weight, tags, facts })
             }
         }
         deserializer.deserialize_any(TargetVisitor)

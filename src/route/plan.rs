@@ -1,69 +1,157 @@
 //! Orders a route's targets for one call and says why each stands where it does. Pure: health is read, time is given.
 //! Called by `edge` once per call and by `explain`. It does not retry: that is `upstream::dispatch`.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::health::Exclusion;
-use crate::route::options::PolicyName;
-use crate::route::table::{Route, Target};
+use crate::health;
+use crate::route::ask::Ask;
+use crate::route::fit::{Misfit, misfit};
+use crate::route::policy;
+use crate::route::reckon::{Figures, figures};
+use crate::route::table::Route;
+use crate::route::target::Target;
 
 /// The targets of one call in the order they are tried.
 pub struct Plan {
     pub route: Arc<Route>,
-    /// The model the client asked of the route.
-    pub model: String,
+    pub ask: Ask,
     pub targets: Vec<Arc<Target>>,
     /// Nothing healthy was left: the targets are out, least recently failed first.
     pub panic: bool,
     /// Targets left out, and why.
     pub excluded: Vec<(Arc<Target>, Exclusion)>,
+    /// The key that holds the conversation's prefix at a target, by the target's fingerprint.
+    pub warm_key: Option<(u32, usize)>,
 }
 
-/// Plans a call of `model` over `route`.
-pub fn plan(route: &Arc<Route>, model: &str, now: Instant) -> Plan {
-    let mut targets = Vec::with_capacity(route.targets.len());
-    let mut excluded = Vec::new();
-    for target in &route.targets {
-        match target.health.exclusion(target.model_for(model), now) {
-            None => targets.push(Arc::clone(target)),
-            Some(why) => excluded.push((Arc::clone(target), why)),
+/// Why a target is left out of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Exclusion {
+    /// It could serve the call, but not now.
+    Unwell(health::Exclusion),
+    /// It cannot serve this call.
+    Unfit(Misfit),
+}
+
+impl fmt::Display for Exclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exclusion::Unwell(why) => f.write_str(why.as_str()),
+            Exclusion::Unfit(why) => why.fmt(f),
         }
     }
-    let panic = targets.is_empty();
-    if panic {
-        targets = last_resorts(&excluded);
-    } else if route.policy == PolicyName::Weighted {
-        shuffle_by_weight(&mut targets, fastrand::f64);
-    }
-    Plan { route: Arc::clone(route), model: model.to_owned(), targets, panic, excluded }
 }
 
-impl Target {
-    /// The name the vendor is asked for when the client asked for `model`.
-    pub fn model_for<'a>(&'a self, model: &'a str) -> &'a str {
-        self.model.as_ref().map_or(model, |it| it.as_str())
+/// A target and what is expected of it for this call.
+pub struct Candidate<'a> {
+    pub target: &'a Arc<Target>,
+    pub figures: Figures,
+}
+
+/// Plans `ask` over `route`.
+pub fn plan(route: &Arc<Route>, ask: Ask, now: Instant) -> Plan {
+    plan_with(route, ask, now, &fastrand::f64)
+}
+
+/// The same with dice of the caller's.
+pub fn plan_with(route: &Arc<Route>, ask: Ask, now: Instant, dice: &impl Fn() -> f64) -> Plan {
+    let mut sifted = sift(route, &ask, now);
+    let panic = sifted.candidates.is_empty() && sifted.too_small.is_empty();
+    let mut candidates = sifted.candidates;
+    let warm = ask.conversation.and_then(|it| route.warmth.of(it, now));
+    if panic {
+        candidates = last_resorts(&sifted.unwell);
+    } else if candidates.is_empty() {
+        candidates = std::mem::take(&mut sifted.too_small);
+        policy::roomiest_first(&mut candidates, &ask.model);
+    } else {
+        policy::order(route, &mut candidates, dice);
+        if let Some(warm) = warm {
+            policy::stay(route, &mut candidates, warm, &ask.model);
+        }
+        policy::spare(&mut candidates, dice);
+    }
+    let targets = candidates.iter().map(|it| Arc::clone(it.target)).collect();
+    let unwell = sifted.unwell.iter().map(|(it, why)| (Arc::clone(it.target), Exclusion::Unwell(*why)));
+    let excluded = sifted.excluded.into_iter().chain(unwell).collect();
+    let warm_key = warm.map(|it| (it.target, it.key));
+    let mut plan = Plan { route: Arc::clone(route), ask, targets, panic, excluded, warm_key };
+    plan.try_canary(now, dice);
+    plan
+}
+
+/// A route's targets by whether they may serve one call.
+struct Sifted<'a> {
+    candidates: Vec<Candidate<'a>>,
+    /// Fit in every way but their window, by an estimate.
+    too_small: Vec<Candidate<'a>>,
+    unwell: Vec<(Candidate<'a>, health::Exclusion)>,
+    excluded: Vec<(Arc<Target>, Exclusion)>,
+}
+
+fn sift<'a>(route: &'a Route, ask: &Ask, now: Instant) -> Sifted<'a> {
+    let mut sifted = Sifted {
+        candidates: Vec::with_capacity(route.targets.len()),
+        too_small: Vec::new(),
+        unwell: Vec::new(),
+        excluded: Vec::new(),
+    };
+    for target in &route.targets {
+        let candidate = Candidate { target, figures: figures(route, target, ask, now) };
+        let misfit = misfit(route, target, ask, &candidate.figures);
+        let unwell = target.health.exclusion(target.model_for(&ask.model), now);
+        match (misfit, unwell) {
+            (None, None) => sifted.candidates.push(candidate),
+            (None, Some(why)) => sifted.unwell.push((candidate, why)),
+            (Some(why), unwell) => {
+                sifted.excluded.push((Arc::clone(target), Exclusion::Unfit(why.clone())));
+                if matches!(why, Misfit::Context { .. }) && unwell.is_none() {
+                    sifted.too_small.push(candidate);
+                }
+            }
+        }
+    }
+    sifted
+}
+
+impl Plan {
+    /// The model the client asked of the route.
+    pub fn model(&self) -> &str {
+        &self.ask.model
+    }
+
+    /// The key to prefer at `target`: the one whose account holds the conversation's prefix.
+    pub fn preferred_key(&self, target: &Target) -> Option<usize> {
+        let (holder, key) = self.warm_key?;
+        (holder == target.fingerprint(&self.ask.model)).then_some(key)
+    }
+
+    /// A share of the calls goes to the canary first; a conversation stays on its side.
+    fn try_canary(&mut self, now: Instant, dice: &impl Fn() -> f64) {
+        let Some(canary) = &self.route.canary else { return };
+        let drawn = match self.ask.conversation {
+            Some(conversation) => conversation % 100,
+            None => (dice() * 100.0) as u64,
+        };
+        let target = &canary.target;
+        let in_service = target.health.exclusion(target.model_for(&self.ask.model), now).is_none();
+        if drawn < u64::from(canary.percent) && in_service {
+            self.targets.insert(0, Arc::clone(target));
+        }
     }
 }
 
 /// When all are out, trying beats refusing, except where an operator or a vendor's accounting said no.
-fn last_resorts(excluded: &[(Arc<Target>, Exclusion)]) -> Vec<Arc<Target>> {
-    let mut targets: Vec<_> = excluded
+fn last_resorts<'a>(unwell: &[(Candidate<'a>, health::Exclusion)]) -> Vec<Candidate<'a>> {
+    let mut candidates: Vec<_> = unwell
         .iter()
         .filter(|(_, why)| why.yields_in_panic())
-        .map(|(target, _)| Arc::clone(target))
+        .map(|(it, _)| Candidate { target: it.target, figures: it.figures })
         .collect();
-    targets.sort_by_key(|it| it.health.last_failure_ms());
-    targets
-}
-
-/// Weighted order without replacement (Efraimidis and Spirakis 2006: sort by `u^(1/w)`, here by `-ln(u)/w`).
-/// Weight 0 comes last, in the order written.
-fn shuffle_by_weight(targets: &mut [Arc<Target>], random: impl Fn() -> f64) {
-    targets.sort_by_cached_key(|it| match it.weight {
-        0 => u64::MAX,
-        weight => (-(random().max(f64::MIN_POSITIVE)).ln() / f64::from(weight) * 1e12) as u64,
-    });
+    policy::last_failed_first(&mut candidates);
+    candidates
 }
 
 #[cfg(test)]

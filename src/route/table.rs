@@ -2,25 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::health::UpstreamHealth;
+use crate::api::money::Money;
+use crate::health::output::OutputMean;
+use crate::health::warmth::Warmth;
 use crate::names::{ModelName, UpstreamId};
-use crate::route::options::PolicyName;
-use crate::telemetry::TargetMetrics;
-
-/// One place a call may go.
-pub struct Target {
-    pub upstream: UpstreamId,
-    /// Index of the upstream in the snapshot.
-    pub slot: usize,
-    /// The vendor's name for the model; `None`: the name the client used.
-    pub model: Option<ModelName>,
-    pub weight: u32,
-    pub health: Arc<UpstreamHealth>,
-    pub metrics: Arc<TargetMetrics>,
-}
+use crate::route::options::{BalanceOptions, PolicyName};
+use crate::route::target::Target;
 
 /// What one model name, prefix or upstream leads to.
 pub struct Route {
@@ -34,6 +25,54 @@ pub struct Route {
     pub off: Vec<(UpstreamId, String)>,
     /// System prompt put before the client's messages.
     pub system: Option<String>,
+    pub balance: BalanceOptions,
+    /// Share of calls that go first to a target of unknown speed, in per cent.
+    pub explore_percent: u32,
+    pub bounds: Bounds,
+    pub canary: Option<Canary>,
+    /// How long this route's answers usually are.
+    pub output: Arc<OutputMean>,
+    pub warmth: Arc<Warmth>,
+}
+
+/// What every target of a route must keep to.
+#[derive(Clone, Debug, Default)]
+pub struct Bounds {
+    /// Expected cost of a call.
+    pub price: Option<Money>,
+    pub first_token: Option<Duration>,
+    pub tags: Vec<String>,
+}
+
+/// A target on trial, and its share of the calls in per cent.
+pub struct Canary {
+    pub target: Arc<Target>,
+    pub percent: u32,
+}
+
+impl Route {
+    /// Targets in the order written, nothing else said.
+    pub fn plain(label: &str, targets: Vec<Arc<Target>>, warmth: &Arc<Warmth>) -> Self {
+        Self {
+            label: label.into(),
+            policy: PolicyName::Priority,
+            targets,
+            defaults: Vec::new(),
+            off: Vec::new(),
+            system: None,
+            balance: BalanceOptions::default(),
+            explore_percent: 0,
+            bounds: Bounds::default(),
+            canary: None,
+            output: Arc::default(),
+            warmth: Arc::clone(warmth),
+        }
+    }
+
+    /// Whether where a call goes depends on what is in it.
+    pub fn reckons(&self) -> bool {
+        self.targets.len() > 1 || self.bounds.price.is_some()
+    }
 }
 
 /// All routes of one configuration.
@@ -136,14 +175,7 @@ mod tests {
     use super::*;
 
     fn route(label: &str) -> Arc<Route> {
-        Arc::new(Route {
-            label: label.into(),
-            policy: PolicyName::Priority,
-            targets: Vec::new(),
-            defaults: Vec::new(),
-            off: Vec::new(),
-            system: None,
-        })
+        Arc::new(Route::plain(label, Vec::new(), &Arc::default()))
     }
 
     fn table() -> RouteTable {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::error::{Error, Kind, Origin};
 use crate::health::{CircuitState, KeyState, UpstreamHealth, Verdict};
 use crate::route::plan::Plan;
-use crate::route::table::Target;
+use crate::route::target::Target;
 use crate::telemetry::Attempt;
 use crate::upstream::Upstream;
 use crate::upstream::call::{self, Call, Encoded};
@@ -127,7 +127,7 @@ impl AttemptOn<'_> {
                 Ok(delivery)
             }
             Err(mut failed) => {
-                failed.error.model = Some(self.target.model_for(&self.plan.model).into());
+                failed.error.model = Some(self.target.model_for(self.plan.model()).into());
                 failed.elapsed = begun.elapsed();
                 self.note(&failed.error, &terms);
                 Err(failed)
@@ -148,7 +148,7 @@ impl AttemptOn<'_> {
         let health = &self.upstream.health;
         let now = begun.into_std();
         let key = health.pick_key(now);
-        let encoded = self.call.encode(&self.plan.route, self.target, self.upstream, &self.plan.model);
+        let encoded = self.call.encode(&self.plan.route, self.target, self.upstream, self.plan.model());
         let answer = self.send(key, &encoded, begun).await?;
         if answer.resent {
             self.upstream.metrics.retried_after_send();
@@ -173,7 +173,7 @@ impl AttemptOn<'_> {
             headers: head.headers,
             body,
             upstream: Arc::clone(self.upstream),
-            model: self.target.model_for(&self.plan.model).into(),
+            model: self.target.model_for(self.plan.model()).into(),
             reading,
         })
     }
@@ -291,7 +291,7 @@ impl AttemptOn<'_> {
             Kind::RateLimited => health.cool_key(key, error.retry_after, now),
             // A 404 may also mean that the vendor has no such endpoint.
             Kind::ModelMissing if is_about_the_model(error) => {
-                health.mark_missing(&self.target.model_for(&self.plan.model).into(), now);
+                health.mark_missing(&self.target.model_for(self.plan.model()).into(), now);
             }
             Kind::KeyRefused => {
                 if health.key_states(now).get(key) != Some(&KeyState::Refused) {

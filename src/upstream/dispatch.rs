@@ -57,7 +57,7 @@ impl Dispatcher<'_> {
             if left.is_some() && !self.may_go_on(call, call_deadline) {
                 break;
             }
-            let Some(terms) = Terms::of(target, &plan.model, plan.panic, std::time::Instant::now()) else {
+            let Some(terms) = Terms::of(target, plan.model(), plan.panic, std::time::Instant::now()) else {
                 continue;
             };
             if let Some((slot, failed)) = left.take() {
@@ -71,7 +71,7 @@ impl Dispatcher<'_> {
             let call_started = end.record.started;
             let bounds = self.bounds;
             let attempt = AttemptOn { call, plan, target, upstream, call_started, deadline, more, bounds };
-            end.asks(target, target.model_for(&plan.model));
+            end.asks(target, target.model_for(plan.model()));
             let failed = match attempt.run(terms).await {
                 Ok(delivery) => return Ok(delivery),
                 Err(failed) => failed,

@@ -1,6 +1,7 @@
 //! Does what `route` decided: sends calls to vendors, fails over, relays answers, probes.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -8,7 +9,9 @@ use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 
 use crate::error::Error;
+use crate::health::pace::Pace;
 use crate::health::{CircuitState, KeyState, UpstreamHealth};
+use crate::names::ModelName;
 use crate::telemetry::series::{self, UpstreamMetrics};
 use crate::upstream::client::Connections;
 use crate::upstream::dial::Dialer;
@@ -43,6 +46,8 @@ pub struct Upstream {
     pub connections: Connections,
     /// Models the vendor listed; empty until it first did.
     pub listed: ArcSwap<Vec<String>>,
+    /// How fast its models are, as routes name them. Bounded by the configuration; locked only while one is built.
+    paces: Mutex<HashMap<Option<ModelName>, Arc<Pace>>>,
     scheme: Scheme,
     authority: Authority,
     base_path: String,
@@ -72,6 +77,7 @@ impl Upstream {
             health: Arc::new(UpstreamHealth::new(spec.circuit.clone(), spec.keys.len())),
             connections: Connections::new(dialer, spec.http2),
             listed: ArcSwap::default(),
+            paces: Mutex::default(),
             scheme: scheme.clone(),
             authority: authority.clone(),
             base_path: spec.base_url.path().trim_end_matches('/').to_owned(),
@@ -79,6 +85,12 @@ impl Upstream {
             metrics,
             spec,
         })
+    }
+
+    /// The pace of a model that a route names, or of all that clients name. Kept as long as the upstream is.
+    pub fn pace(&self, model: Option<&ModelName>) -> Arc<Pace> {
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(paces.entry(model.cloned()).or_default())
     }
 
     /// Shows the present state of circuit and keys in the metrics.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::health::CircuitOptions;
 use crate::names::{ModelName, Secret};
+use crate::vendor::models::FactOptions;
 
 /// One configured endpoint of a vendor. What is not said comes from the vendor's catalogue entry.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -47,6 +48,10 @@ pub struct UpstreamOptions {
     /// Connections opened before the first call. Default 0. 0 to 64.
     #[schemars(range(max = 64))]
     pub prewarm: usize,
+    /// What routes and callers may ask for by name, such as a region; every target here has them.
+    pub tags: Vec<String>,
+    /// What its models can do, where the catalogue does not know or is wrong.
+    pub facts: Option<FactOptions>,
     /// Not used, though configured. Default false.
     pub off: bool,
     /// Whether `stream_options` may be sent. Default: the catalogue's, else true.

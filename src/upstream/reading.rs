@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::api::usage::Usage;
-use crate::route::table::Target;
+use crate::route::target::Target;
 use crate::telemetry::series::TokenGaps;
 
 /// One answer as far as it is known.

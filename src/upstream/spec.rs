@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use crate::health::CircuitOptions;
 use crate::names::{ModelName, Secret, UpstreamId};
 use crate::upstream::options::{ProbeOptions, TimeoutOptions};
+use crate::vendor::models::FactOptions;
 
 /// One upstream, complete. Two equal specs share connections and health across a reload.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +32,9 @@ pub struct UpstreamSpec {
     /// HTTP/2 connections; 0 is HTTP/1.1.
     pub http2: usize,
     pub prewarm: usize,
+    pub tags: Vec<String>,
+    /// What the operator says its models can do.
+    pub facts: FactOptions,
     /// Whether `stream_options` may be sent.
     pub stream_usage: bool,
     pub timeouts: TimeoutOptions,

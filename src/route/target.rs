@@ -1,0 +1,89 @@
+//! One place a call may go, with all that decides whether it should: health, price, pace, abilities, tags.
+
+use std::sync::Arc;
+
+use crate::health::UpstreamHealth;
+use crate::health::pace::Pace;
+use crate::health::warmth::fingerprint;
+use crate::names::{ModelName, UpstreamId};
+use crate::price::book::{Price, PriceBook};
+use crate::telemetry::TargetMetrics;
+use crate::vendor::models::{self, FactOptions, ModelFacts};
+
+/// One place a call may go.
+pub struct Target {
+    pub upstream: UpstreamId,
+    /// Index of the upstream in the snapshot.
+    pub slot: usize,
+    /// The vendor's name for the model; `None`: the name the client used.
+    pub model: Option<ModelName>,
+    pub weight: u32,
+    /// Its own tags and its upstream's.
+    pub tags: Vec<String>,
+    pub health: Arc<UpstreamHealth>,
+    pub metrics: Arc<TargetMetrics>,
+    pub pace: Arc<Pace>,
+    pub offer: Offer,
+}
+
+/// What a target can do and what it costs, by model.
+pub struct Offer {
+    /// Catalogue id of the upstream's vendor.
+    vendor: String,
+    book: Arc<PriceBook>,
+    /// The operator's price, or the book's where the model is fixed.
+    price: Option<Arc<Price>>,
+    /// What the operator says of the model, over the catalogue.
+    facts: FactOptions,
+    /// The facts where the model is fixed.
+    fixed: Option<ModelFacts>,
+}
+
+impl Offer {
+    /// `own` is the operator's price, `facts` what the operator says over the catalogue.
+    pub fn new(
+        vendor: &str,
+        model: Option<&str>,
+        book: &Arc<PriceBook>,
+        own: Option<Arc<Price>>,
+        facts: FactOptions,
+    ) -> Self {
+        let price = own.or_else(|| book.price(vendor, model?));
+        let fixed = model.map(|it| facts.over(models::facts(vendor, it)));
+        Self { vendor: vendor.to_owned(), book: Arc::clone(book), price, facts, fixed }
+    }
+}
+
+impl Target {
+    /// The name the vendor is asked for when the client asked for `model`.
+    pub fn model_for<'a>(&'a self, model: &'a str) -> &'a str {
+        self.model.as_ref().map_or(model, |it| it.as_str())
+    }
+
+    /// The price of `model`, as the vendor is asked for it; `None` where it is not known.
+    pub fn price(&self, model: &str) -> Option<Arc<Price>> {
+        match (&self.offer.price, &self.model) {
+            (Some(price), _) => Some(Arc::clone(price)),
+            (None, Some(_)) => None,
+            (None, None) => self.offer.book.price(&self.offer.vendor, model),
+        }
+    }
+
+    /// What is known of `model`, as the vendor is asked for it.
+    pub fn facts(&self, model: &str) -> ModelFacts {
+        match self.offer.fixed {
+            Some(facts) => facts,
+            None => self.offer.facts.over(models::facts(&self.offer.vendor, model)),
+        }
+    }
+
+    /// Tokens that prompt and answer may have together, where known.
+    pub fn context(&self, model: &str) -> Option<u64> {
+        self.facts(model).context
+    }
+
+    /// What names it among the places where a prompt cache may be.
+    pub fn fingerprint(&self, model: &str) -> u32 {
+        fingerprint(self.upstream.as_str(), self.model_for(model))
+    }
+}

@@ -1,0 +1,92 @@
+//! What one call cost: of the answer the client got, and of the attempts it never saw. Settled once, when the answer is
+//! known as far as it will ever be.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::api::money::Money;
+use crate::api::usage::Usage;
+use crate::route::ask::Ask;
+use crate::route::plan::Plan;
+use crate::route::table::Route;
+use crate::route::target::Target;
+use crate::telemetry::costs::Compared;
+use crate::upstream::reading::Reading;
+
+/// What the costs of a call depend on.
+pub struct Bill {
+    route: Arc<Route>,
+    ask: Ask,
+}
+
+/// What an answer cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    pub usage: Usage,
+    /// `None`: the price is not known.
+    pub cost: Option<Money>,
+}
+
+impl Bill {
+    pub fn new(plan: &Plan) -> Self {
+        Self { route: Arc::clone(&plan.route), ask: plan.ask.clone() }
+    }
+
+    /// The usage and cost of an answer. Where the vendor counted nothing, ours is an estimate.
+    pub fn settle(&self, reading: &Reading) -> Option<Settled> {
+        let usage = reading.usage.or_else(|| self.estimate(reading))?;
+        Some(Settled { usage, cost: self.cost(&reading.target, &usage, reading) })
+    }
+
+    /// The tier that the vendor says it served in decides, else the one that was asked for.
+    fn cost(&self, target: &Target, usage: &Usage, reading: &Reading) -> Option<Money> {
+        let price = target.price(target.model_for(&self.ask.model))?;
+        price.cost(usage, self.ask.at, reading.tier.unwrap_or(self.ask.tier))
+    }
+
+    /// Only of answers that said something: what never began is not billed.
+    fn estimate(&self, reading: &Reading) -> Option<Usage> {
+        let output = reading.content_tokens();
+        (output > 0 && self.ask.prompt_tokens > 0).then(|| Usage {
+            input: self.ask.prompt_tokens,
+            output,
+            estimated: true,
+            ..Usage::default()
+        })
+    }
+
+    /// What an attempt that the vendor may charge for is estimated to have cost: its prompt, for nothing of its answer
+    /// was kept.
+    pub fn wasted(&self, target: &Target) -> Option<Money> {
+        let usage = Usage { input: self.ask.prompt_tokens, estimated: true, ..Usage::default() };
+        let cost = target.price(target.model_for(&self.ask.model))?.cost(&usage, self.ask.at, self.ask.tier);
+        cost.filter(|it| *it > Money::ZERO)
+    }
+
+    /// Tells what routing learns from: how long answers are, who holds the conversation's prefix now, what others
+    /// would have charged.
+    pub fn learn(&self, reading: &Reading, settled: &Settled, complete: bool) {
+        let usage = &settled.usage;
+        if complete && !usage.estimated {
+            self.route.output.note(usage.output);
+        }
+        if let Some(conversation) = self.ask.conversation {
+            let tokens = usage.input.saturating_add(usage.output);
+            self.route.warmth.note(conversation, reading.warm(&self.ask.model, tokens), Instant::now());
+        }
+        if let Some(compared) = self.compare(reading, settled) {
+            reading.target.metrics.costs.compared(compared);
+        }
+    }
+
+    /// The same answer at the route's other targets, where all prices are known.
+    fn compare(&self, reading: &Reading, settled: &Settled) -> Option<Compared> {
+        if self.route.targets.len() < 2 || settled.usage.stated_cost.is_some() {
+            return None;
+        }
+        let costs: Option<Vec<Money>> =
+            self.route.targets.iter().map(|it| self.cost(it, &settled.usage, reading)).collect();
+        let costs = costs?;
+        Some(Compared { served: settled.cost?, dearest: costs.iter().copied().max()?, default: costs[0] })
+    }
+}
