@@ -2,5 +2,6 @@
 
 pub mod edit;
 pub mod error_body;
+pub mod money;
 pub mod request;
 pub mod usage;
