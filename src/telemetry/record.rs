@@ -11,7 +11,7 @@ use serde::ser::{Serialize, SerializeMap};
 
 use super::line::{self, Stamp};
 use super::options::LogLevel;
-use crate::api::usage::Usage;
+use crate::api::usage::{ServiceTier, Usage};
 use crate::error::Kind;
 use crate::names::{ClientName, ModelName, RequestId, UpstreamId};
 
@@ -116,6 +116,8 @@ pub struct CallRecord {
     /// At most as many as a call may try, which failover bounds.
     pub failed_attempts: Vec<Attempt>,
     pub usage: Option<Usage>,
+    /// The tier the vendor says it served the call in; it decides the price.
+    pub service_tier: Option<ServiceTier>,
     /// From the start of the call to the first content.
     pub first_content: Option<Duration>,
     /// Events forwarded to the client.
@@ -146,6 +148,7 @@ impl CallRecord {
             status: 0,
             failed_attempts: Vec::new(),
             usage: None,
+            service_tier: None,
             first_content: None,
             events: 0,
             bytes_in: 0,
@@ -241,6 +244,7 @@ impl CallRecord {
             map.serialize_entry("output_tokens", &usage.output)?;
             map.serialize_entry("reasoning_tokens", &usage.reasoning)?;
         }
+        known(map, "service_tier", self.service_tier.map(ServiceTier::as_str))?;
         known(map, "first_content_ms", self.first_content.map(millis))?;
         map.serialize_entry("duration_ms", &millis(self.started.elapsed()))?;
         map.serialize_entry("events", &self.events)?;
@@ -317,7 +321,7 @@ mod tests {
         call.stream = true;
         call.status = 200;
         call.failed_attempts.push(failed("deepseek", Kind::VendorFailed));
-        call.usage = Some(Usage { input: 9, cached_input: 5, cache_write: 0, output: 4, reasoning: 1 });
+        call.usage = Some(Usage { input: 9, cached_input: 5, output: 4, reasoning: 1, ..Usage::default() });
         call.first_content = Some(Duration::from_micros(20_250));
         call.ended = Ended::Complete;
         let line = json(&call);

@@ -278,7 +278,9 @@ impl AttemptOn<'_> {
         let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
         let answer = commit::whole_answer(self.upstream, head, body, place, hold).await?;
         if let AnswerBody::Whole(bytes) = &answer {
-            reading.usage = commit::usage_of(bytes);
+            let usage = commit::usage_of(bytes);
+            reading.usage = usage.and_then(|it| it.usage());
+            reading.service_tier = commit::service_tier_of(bytes).or_else(|| usage?.service_tier());
             reading.content(std::time::Instant::now());
         }
         Ok(answer)

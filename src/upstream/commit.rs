@@ -8,10 +8,10 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use memchr::memmem::FinderRev;
+use memchr::memmem::{Finder, FinderRev};
 use tokio::time::Instant;
 
-use crate::api::usage::{Usage, UsageBody};
+use crate::api::usage::{ServiceTier, UsageBody, lenient_usage};
 use crate::error::{Error, Kind, Origin};
 use crate::upstream::Upstream;
 use crate::upstream::client::LanePlace;
@@ -22,6 +22,11 @@ use crate::upstream::relay::Relay;
 use crate::vendor::failure::{Failure, is_error_in_success};
 
 static USAGE: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(b"\"usage\""));
+static SERVICE_TIER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"service_tier\""));
+
+/// How far before an answer's end its service tier is looked for, in bytes. It stands beside the usage; one further
+/// off, behind long tools of the Responses API, is taken for the default.
+const TIER_BYTES_MAX: usize = 16 << 10;
 
 /// Told when an answer's content did not begin in time.
 pub const NO_CONTENT: &str = "The upstream sent no content in time (`timeouts.first_content_ms`).";
@@ -152,20 +157,34 @@ pub fn read_failure(
 }
 
 /// The usage a whole answer states.
-pub fn usage_of(answer: &[u8]) -> Option<Usage> {
+pub fn usage_of(answer: &[u8]) -> Option<UsageBody> {
     #[derive(serde::Deserialize)]
     struct Answer {
+        #[serde(default, deserialize_with = "lenient_usage")]
         usage: Option<UsageBody>,
     }
     let at = USAGE.rfind(answer)?;
     // It stands near the end, and reading on from there spares the rest; what stands elsewhere is read in full.
     if let Some(behind) = answer[at + USAGE.needle().len()..].trim_ascii_start().strip_prefix(b":")
         && let Some(Ok(usage)) = serde_json::Deserializer::from_slice(behind).into_iter::<UsageBody>().next()
+        && usage.usage().is_some()
     {
-        return Some(usage.usage());
+        return Some(usage);
     }
     let answer: Answer = serde_json::from_slice(answer).ok()?;
-    answer.usage.map(|it| it.usage())
+    answer.usage
+}
+
+/// The tier that served a whole answer, where it says so.
+pub fn service_tier_of(answer: &[u8]) -> Option<ServiceTier> {
+    let end = &answer[answer.len().saturating_sub(TIER_BYTES_MAX)..];
+    let tiers = SERVICE_TIER.find_iter(end).filter_map(|at| {
+        let behind = end[at + SERVICE_TIER.needle().len()..].trim_ascii_start().strip_prefix(b":")?;
+        let value = behind.trim_ascii_start();
+        let length = 1 + memchr::memchr(b'"', value.get(1..)?)?;
+        ServiceTier::from_json(str::from_utf8(&value[..=length]).ok()?)
+    });
+    tiers.last()
 }
 
 pub fn error(upstream: &Upstream, kind: Kind, message: &str) -> Error {
@@ -177,7 +196,7 @@ mod tests {
     use super::*;
 
     fn check(answer: &str, tokens: Option<(u64, u64)>) {
-        let usage = usage_of(answer.as_bytes());
+        let usage = usage_of(answer.as_bytes()).and_then(|it| it.usage());
         assert_eq!(usage.map(|it| (it.input, it.output)), tokens, "{answer}");
     }
 
@@ -186,7 +205,25 @@ mod tests {
         check(r#"{"choices":[],"usage" : {"prompt_tokens":1,"completion_tokens":2},"z":[{}]}"#, Some((1, 2)));
         check(r#"{"usage":{"prompt_tokens":1,"completion_tokens":2},"text":"\"usage\": {}"}"#, Some((1, 2)));
         check(r#"{"usage":{"prompt_tokens":1,"completion_tokens":2},"notes":["usage"]}"#, Some((1, 2)));
+        check(
+            r#"{"usage":{"prompt_tokens":1,"completion_tokens":2},"tools":[{"usage":{"type":"string"}}]}"#,
+            Some((1, 2)),
+        );
         check(r#"{"usage":null}"#, None);
+        check(r#"{"usage":{}}"#, None);
         check(r#"{"choices":[]}"#, None);
+    }
+
+    #[test]
+    fn the_tier_that_served_is_read_beside_the_usage() {
+        let check = |answer: &str, tier| assert_eq!(service_tier_of(answer.as_bytes()), tier, "{answer}");
+        check(r#"{"usage":{},"service_tier":"flex"}"#, Some(ServiceTier::Flex));
+        check(r#"{"service_tier" : "priority", "usage":{}}"#, Some(ServiceTier::Priority));
+        check(r#"{"usage":{},"service_tier":"novel"}"#, Some(ServiceTier::Default));
+        check(r#"{"text":"\"service_tier\":\"flex\"","service_tier":null}"#, None);
+        check(r#"{"tools":{"service_tier":{"type":"flex"}}}"#, None);
+        check(r#"{"service_tier":"#, None);
+        let far = format!(r#"{{"service_tier":"flex","text":"{}"}}"#, "x".repeat(TIER_BYTES_MAX));
+        check(&far, None);
     }
 }

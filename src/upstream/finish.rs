@@ -77,6 +77,7 @@ impl FinishGuard {
         self.record.ended = ended;
         if let Some(reading) = &self.reading {
             self.record.usage = reading.usage;
+            self.record.service_tier = reading.service_tier;
             self.record.events = reading.events;
             self.record.first_content = reading.first_content;
         }

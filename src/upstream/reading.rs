@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::api::usage::Usage;
+use crate::api::usage::{ServiceTier, Usage};
 use crate::route::target::Target;
 use crate::telemetry::series::TokenGaps;
 
@@ -14,6 +14,8 @@ pub struct Reading {
     /// When the call began, from which its first content is counted.
     call_started: Instant,
     pub usage: Option<Usage>,
+    /// The tier the vendor says it served the call in.
+    pub service_tier: Option<ServiceTier>,
     /// Events read.
     pub events: u64,
     /// From the start of the call to the first content.
@@ -27,6 +29,7 @@ impl Reading {
             target: Arc::clone(target),
             call_started,
             usage: None,
+            service_tier: None,
             events: 0,
             first_content: None,
             gaps: None,

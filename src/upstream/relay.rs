@@ -227,6 +227,9 @@ impl Relay {
         if facts.usage.is_some() {
             reading.usage = facts.usage;
         }
+        if facts.service_tier.is_some() {
+            reading.service_tier = facts.service_tier;
+        }
         if facts.content {
             self.content_seen = true;
             reading.content_event(self.patience.last_life().into_std());

@@ -9,7 +9,7 @@ use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::api::usage::{Usage, UsageBody};
+use crate::api::usage::{ServiceTier, Usage, UsageBody, lenient_tier, lenient_usage};
 
 /// Whose events these are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct EventFacts {
     /// The event is exactly `[DONE]`.
     pub done: bool,
     pub usage: Option<Usage>,
+    /// The tier that serves the call, where this event says so; looked for only where it is read in full.
+    pub service_tier: Option<ServiceTier>,
     /// Usage and nothing else (`"choices":[]`).
     pub usage_only: bool,
     /// The event is an error object.
@@ -102,7 +104,9 @@ struct Chunk<'a> {
     #[serde(default)]
     choices: Option<Vec<Choice>>,
     #[serde(default, deserialize_with = "lenient_usage")]
-    usage: Option<Usage>,
+    usage: Option<UsageBody>,
+    #[serde(default, deserialize_with = "lenient_tier")]
+    service_tier: Option<ServiceTier>,
     #[serde(default)]
     x_groq: Option<GroqPart>,
 }
@@ -111,7 +115,7 @@ struct Chunk<'a> {
 #[derive(Deserialize)]
 struct GroqPart {
     #[serde(default, deserialize_with = "lenient_usage")]
-    usage: Option<Usage>,
+    usage: Option<UsageBody>,
 }
 
 #[derive(Deserialize, Default)]
@@ -122,7 +126,7 @@ struct Choice {
     text: Filled,
     finish_reason: Filled,
     #[serde(deserialize_with = "lenient_usage")]
-    usage: Option<Usage>,
+    usage: Option<UsageBody>,
 }
 
 #[derive(Deserialize, Default)]
@@ -174,7 +178,8 @@ fn read_chunk(data: &[u8]) -> EventFacts {
         finished,
         done: false,
         usage_only: choices.is_empty() && chunk.usage.is_some(),
-        usage,
+        usage: usage.and_then(|it| it.usage()),
+        service_tier: chunk.service_tier.or_else(|| usage?.service_tier()),
         error: !says_something && chunk.error.is_some_and(|it| is_error_value(it.get())),
     }
 }
@@ -195,7 +200,9 @@ struct ResponseEvent<'a> {
 #[derive(Deserialize)]
 struct ResponsePart {
     #[serde(default, deserialize_with = "lenient_usage")]
-    usage: Option<Usage>,
+    usage: Option<UsageBody>,
+    #[serde(default, deserialize_with = "lenient_tier")]
+    service_tier: Option<ServiceTier>,
 }
 
 fn read_response_event(data: &[u8]) -> EventFacts {
@@ -210,18 +217,11 @@ fn read_response_event(data: &[u8]) -> EventFacts {
         content: !preamble && !error,
         finished,
         done: false,
-        usage: event.response.and_then(|it| it.usage),
+        usage: event.response.as_ref().and_then(|it| it.usage?.usage()),
+        service_tier: event.response.and_then(|it| it.service_tier),
         usage_only: false,
         error,
     }
-}
-
-/// Usage in a shape we do not know is no usage; it must not hide the rest of the event.
-fn lenient_usage<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Usage>, D::Error> {
-    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
-    Ok(raw
-        .and_then(|it| serde_json::from_str::<Option<UsageBody>>(it.get()).ok().flatten())
-        .map(|it| it.usage()))
 }
 
 /// Whether a value says anything: a string, list or object that is not empty, or any other value but null.
@@ -361,5 +361,17 @@ mod tests {
         check(responses, r#"{"type":"error","message":"no"}"#, "error");
         let incomplete = r#"{"type":"response.incomplete","response":{"usage":null}}"#;
         check(responses, incomplete, "content finished");
+    }
+
+    #[test]
+    fn the_tier_is_read_with_the_usage() {
+        let check = |shape: StreamShape, data: &str| {
+            assert_eq!(shape.skim(data.as_bytes()).service_tier, Some(ServiceTier::Priority), "{data}");
+        };
+        let usage = r#""usage":{"prompt_tokens":1}"#;
+        check(StreamShape::Chunks, &format!(r#"{{"choices":[],{usage},"service_tier":"priority"}}"#));
+        check(StreamShape::Chunks, r#"{"choices":[],"usage":{"prompt_tokens":1,"service_tier":"priority"}}"#);
+        let response = format!(r#""response":{{"service_tier":"priority",{usage}}}"#);
+        check(StreamShape::Responses, &format!(r#"{{"type":"response.completed",{response}}}"#));
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{DONE, Gateway, Refusing, Reply, Vendor, delta, finish, over, role, until, usage};
+use crate::support::{
+    DONE, Gateway, Refusing, Reply, Vendor, delta, event, finish, over, role, until, usage,
+};
 
 async fn sum(gateway: &Gateway, family: &str, upstream: &str) -> f64 {
     gateway.metric(&format!("tollgate_{family}"), &[("upstream", upstream)]).await
@@ -27,6 +29,26 @@ async fn the_usage_and_events_of_a_failed_attempt_are_not_those_of_the_next() {
         assert_eq!((&line["events"], &line["input_tokens"]), (&events.into(), &tokens), "{line}");
         assert_eq!(sum(&gateway, "tokens_total", "a").await, 0.0);
         assert_eq!(sum(&gateway, "tokens_total", "b").await, if events == 4 { 0.0 } else { 9.0 });
+    }
+}
+
+/// The tier that served decides the price, and need not be the one that was asked for. Thinking that only the total
+/// tells of was billed as output.
+#[tokio::test]
+async fn the_line_tells_what_was_billed_and_at_which_tier() {
+    let counted =
+        r#""usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":12},"service_tier":"flex"}"#;
+    let whole = format!(r#"{{"choices":[{{"message":{{"content":"hi"}},"finish_reason":"stop"}}],{counted}"#);
+    let last = event(&format!(r#"{{"choices":[],{counted}"#));
+    let streamed = Reply::stream([role(), delta("hi"), finish(), last]).done();
+    let a = Vendor::with([Reply::json(200, whole), streamed]).await;
+    let gateway = Gateway::start(&over(&[("a", &a.url())], "")).await;
+    gateway.chat("smart").await;
+    gateway.stream("smart").await;
+    for call in 0..2 {
+        let line = gateway.call_line(call).await;
+        assert_eq!(line["service_tier"], "flex", "{line}");
+        assert_eq!((&line["output_tokens"], &line["reasoning_tokens"]), (&5.into(), &3.into()), "{line}");
     }
 }
 
