@@ -13,12 +13,15 @@ use crate::edge::stall::Stalls;
 use crate::names::Secret;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{LogHandle, Metrics};
+use crate::upstream::room::Room;
 
 /// Everything that a reload replaces, in one piece: a call never sees half of two configurations.
 pub struct Serving {
     pub snapshot: Snapshot,
     pub clients: ClientTable,
     pub limits: LimitOptions,
+    /// What is taken of these limits; the same in every configuration.
+    pub room: Arc<Room>,
     /// Nobody shows a key because only this machine is meant to call.
     pub local_only: bool,
     pub cors: Option<CorsOptions>,

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod admin_listener;
+pub mod admission;
 pub mod auth;
 pub mod body;
 pub mod connection;

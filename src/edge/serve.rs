@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, he
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
+use crate::edge::admission::{OVERLOADED_WAIT, admit};
 use crate::edge::auth::Client;
 use crate::edge::body::Body;
 use crate::edge::endpoint::{BodyKind, Endpoint, endpoint};
@@ -23,6 +24,7 @@ use crate::telemetry::{CallRecord, Ended, EndpointKind};
 use crate::upstream::call::Call;
 use crate::upstream::dispatch::{Delivery, Dispatcher};
 use crate::upstream::finish::FinishGuard;
+use crate::upstream::room::BodyRoom;
 use crate::vendor::stream::StreamShape;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,9 +32,6 @@ const X_TOLLGATE_REQUEST_ID: HeaderName = HeaderName::from_static("x-tollgate-re
 const X_TOLLGATE_UPSTREAM: HeaderName = HeaderName::from_static("x-tollgate-upstream");
 const X_TOLLGATE_MODEL: HeaderName = HeaderName::from_static("x-tollgate-model");
 const X_TOLLGATE_ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
-
-/// Wait named to a client that was refused for want of room.
-const OVERLOADED_WAIT: Duration = Duration::from_secs(1);
 
 /// Serves one request. Infallible: whatever goes wrong becomes an answer.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
@@ -70,7 +69,7 @@ async fn recorded(
         gateway.cut.clone(),
     ));
     let next = {
-        let understanding = pin!(understand(gateway, serving, known, request, &mut end));
+        let understanding = pin!(understand(serving, known, request, &mut end));
         rescue::caught(understanding).await
     };
     match next {
@@ -87,21 +86,30 @@ async fn recorded(
 
 /// Everything up to where the call goes: may it, who asks, for what.
 async fn understand(
-    gateway: &Gateway,
     serving: &Serving,
     known: Result<Endpoint, Error>,
     request: Request<Incoming>,
     end: &mut FinishGuard,
 ) -> Result<Next, Error> {
     let endpoint = known?;
-    admit(gateway, serving, &request)?;
-    let client = serving.clients.client(request.headers())?;
+    let admitted = match admit(serving, &request) {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            if error.kind == Kind::Overloaded {
+                intake::linger(request.into_body());
+            }
+            return Err(error);
+        }
+    };
+    let room = admitted.place.body(serving.limits.held_bytes_max);
+    end.place = Some(admitted.place);
+    let client = admitted.client;
     end.record.client = client.as_ref().map(|it| it.name.clone());
     if endpoint.kind == EndpointKind::Models {
         let id = endpoint.path.strip_prefix("/models/").map(|it| percent_decode_str(it).decode_utf8_lossy());
         return models::answer(&serving.snapshot, client.as_deref(), id.as_deref()).map(Next::Answered);
     }
-    let prepared = prepare(serving, endpoint, client.as_deref(), request, end).await?;
+    let prepared = prepare(serving, endpoint, client.as_deref(), request, room, end).await?;
     Ok(Next::Dispatch(Box::new(prepared)))
 }
 
@@ -117,37 +125,24 @@ struct Prepared {
     stream: bool,
 }
 
-/// Before the key is looked at, so that guessing keys is bounded as well.
-fn admit(gateway: &Gateway, serving: &Serving, request: &Request<Incoming>) -> Result<(), Error> {
-    headers::check(request.version(), request.uri(), request.headers())?;
-    if serving.local_only {
-        headers::check_local(request.uri(), request.headers(), serving.cors.as_ref())?;
-    }
-    headers::check_size(request.headers(), serving.limits.header_bytes_max)?;
-    if gateway.metrics.calls_in_flight() > serving.limits.calls_max as i64 {
-        let message = "The gateway serves as many calls as it may (`limits.calls_max`); try again shortly.";
-        return Err(Error::new(Kind::Overloaded, Origin::Gateway, message).retry_after(Some(OVERLOADED_WAIT)));
-    }
-    Ok(())
-}
-
 /// Reads the body as far as routing needs it, and plans.
 async fn prepare(
     serving: &Serving,
     endpoint: Endpoint,
     client: Option<&Client>,
     request: Request<Incoming>,
+    room: BodyRoom,
     end: &mut FinishGuard,
 ) -> Result<Prepared, Error> {
     let (head, body) = request.into_parts();
     let rules = &serving.snapshot.rules;
     let has_body = !http_body::Body::is_end_stream(&body);
     let taken = match endpoint.body {
-        BodyKind::Model => intake::modelled(&head.headers, body, &serving.limits).await?,
+        BodyKind::Model => intake::modelled(&head.headers, body, &serving.limits, room).await?,
         BodyKind::MaybeModel
             if has_body && (endpoint.kind != EndpointKind::Other || is_readable(&head.headers)) =>
         {
-            intake::modelled(&head.headers, body, &serving.limits).await?
+            intake::modelled(&head.headers, body, &serving.limits, room).await?
         }
         _ => Taken {
             body: intake::unread(&head.headers, body, &serving.limits)?,

@@ -23,6 +23,7 @@ mod keys;
 mod limits;
 mod local_only;
 mod operator;
+mod overload;
 mod own_timers;
 mod pool;
 mod readme;
