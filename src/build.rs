@@ -127,6 +127,10 @@ impl Builder {
         for (route, upstream) in targets(old).difference(&stays) {
             self.metrics.forget_target(route, upstream);
         }
+        let stays: HashSet<&str> = new.routes.routes().map(|it| it.label.as_ref()).collect();
+        for route in old.routes.routes().filter(|it| !stays.contains(it.label.as_ref())) {
+            self.metrics.forget_route(&route.label);
+        }
     }
 }
 

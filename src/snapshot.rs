@@ -163,6 +163,7 @@ impl Builder<'_> {
             defaults: defaults.collect(),
             off: options.targets.iter().filter_map(|it| self.why_off(&it.upstream)).collect(),
             system: options.system.clone(),
+            single_flight: options.single_flight.then(|| self.metrics.shared_calls(label)),
         })
     }
 
@@ -195,5 +196,6 @@ fn plain_route(label: &str, targets: Vec<Arc<Target>>) -> Arc<Route> {
         defaults: Vec::new(),
         off: Vec::new(),
         system: None,
+        single_flight: None,
     })
 }

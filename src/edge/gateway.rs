@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::edge::auth::ClientTable;
 use crate::edge::options::{CorsOptions, LimitOptions};
+use crate::edge::single_flight::Flights;
 use crate::edge::stall::Stalls;
 use crate::names::Secret;
 use crate::snapshot::Snapshot;
@@ -51,6 +52,8 @@ pub struct Gateway {
     pub cut: CancellationToken,
     /// The answers under way, looked after by a task of `app`.
     pub stalls: Stalls,
+    /// The calls that others like them may join.
+    pub flights: Arc<Flights>,
     stopping: AtomicBool,
     /// The faults of the last refused reload, as text; empty after a good one.
     pub last_faults: ArcSwap<Vec<String>>,
@@ -64,6 +67,7 @@ impl Gateway {
             log,
             cut: CancellationToken::new(),
             stalls: Stalls::default(),
+            flights: Arc::default(),
             stopping: AtomicBool::new(false),
             last_faults: ArcSwap::default(),
         })

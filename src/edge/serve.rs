@@ -16,6 +16,7 @@ use crate::edge::flow::{LateAnswer, Watch};
 use crate::edge::gateway::{Gateway, Serving};
 use crate::edge::intake::{self, Taken};
 use crate::edge::models::unknown_model;
+use crate::edge::single_flight::{self, Key};
 use crate::edge::{cors, headers, models, rescue};
 use crate::error::{Error, Kind, Origin};
 use crate::names::{ModelName, RequestId};
@@ -80,7 +81,20 @@ async fn recorded(
             let Body::Whole { bytes, .. } = body else { return Response::from_parts(head, body) };
             Response::from_parts(head, Body::whole(bytes.unwrap_or_default(), end, Ended::Complete))
         }
-        Ok(Next::Dispatch(prepared)) => dispatch(gateway, serving, prepared, end).await,
+        Ok(Next::Dispatch(prepared)) => match prepared.key {
+            None => {
+                let patience = Duration::from_millis(serving.limits.write_stall_ms);
+                dispatch(gateway, serving, prepared, end, patience).await
+            }
+            Some(key) => {
+                let route = Arc::clone(&prepared.plan.route);
+                let (asking, configured) = (Arc::clone(gateway), Arc::clone(serving));
+                // Each reader has a stall watch of its own; what they share waits for them.
+                let ask =
+                    |end| async move { dispatch(&asking, &configured, prepared, end, Duration::MAX).await };
+                single_flight::join(gateway, &serving.limits, key, &route, end, ask).await
+            }
+        },
     }
 }
 
@@ -123,6 +137,8 @@ struct Prepared {
     call: Call,
     plan: Plan,
     stream: bool,
+    /// By which it finds others like it to share an answer with.
+    key: Option<Key>,
 }
 
 /// Reads the body as far as routing needs it, and plans.
@@ -136,21 +152,7 @@ async fn prepare(
 ) -> Result<Prepared, Error> {
     let (head, body) = request.into_parts();
     let rules = &serving.snapshot.rules;
-    let has_body = !http_body::Body::is_end_stream(&body);
-    let taken = match endpoint.body {
-        BodyKind::Model => intake::modelled(&head.headers, body, &serving.limits, room).await?,
-        BodyKind::MaybeModel
-            if has_body && (endpoint.kind != EndpointKind::Other || is_readable(&head.headers)) =>
-        {
-            intake::modelled(&head.headers, body, &serving.limits, room).await?
-        }
-        _ => Taken {
-            body: intake::unread(&head.headers, body, &serving.limits)?,
-            model: None,
-            stream: false,
-            bytes: 0,
-        },
-    };
+    let taken = take(serving, &endpoint, &head.headers, body, room).await?;
     end.record.bytes_in = taken.bytes;
     end.record.stream = taken.stream;
     let model = match taken.model.as_deref() {
@@ -174,7 +176,32 @@ async fn prepare(
         answers_json: endpoint.answers_json,
         wants_usage: rules.wants_usage,
     };
-    Ok(Prepared { call, plan, stream: taken.stream })
+    let key = single_flight::key(client, serving.snapshot.generation, &plan, &call, &head.headers);
+    Ok(Prepared { call, plan, stream: taken.stream, key })
+}
+
+/// Reads the body as far as its endpoint needs it.
+async fn take(
+    serving: &Serving,
+    endpoint: &Endpoint,
+    headers: &HeaderMap,
+    body: Incoming,
+    room: BodyRoom,
+) -> Result<Taken, Error> {
+    let limits = &serving.limits;
+    let has_body = !http_body::Body::is_end_stream(&body);
+    match endpoint.body {
+        BodyKind::Model => intake::modelled(headers, body, limits, room).await,
+        BodyKind::MaybeModel
+            if has_body && (endpoint.kind != EndpointKind::Other || is_readable(headers)) =>
+        {
+            intake::modelled(headers, body, limits, room).await
+        }
+        _ => {
+            let body = intake::unread(headers, body, limits)?;
+            Ok(Taken { body, model: None, stream: false, bytes: 0 })
+        }
+    }
 }
 
 /// Whether a body may name a model in a form we read.
@@ -249,8 +276,8 @@ async fn dispatch(
     serving: &Arc<Serving>,
     prepared: Box<Prepared>,
     mut end: Box<FinishGuard>,
+    patience: Duration,
 ) -> Response<Body> {
-    let patience = Duration::from_millis(serving.limits.write_stall_ms);
     let watch = Watch { stalls: &gateway.stalls, patience };
     let wait = serving.snapshot.rules.waiting_comment;
     let failover_open = prepared.plan.targets.len() > 1;

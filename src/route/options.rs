@@ -25,6 +25,9 @@ pub struct RouteOptions {
     pub defaults: Map<String, Value>,
     /// System prompt put before the client's messages.
     pub system: Option<String>,
+    /// Whether identical calls of one client that are in flight at the same time share one upstream call: embeddings, and
+    /// chat and legacy completions at `temperature: 0`. Default false.
+    pub single_flight: bool,
 }
 
 /// The order in which a route's healthy targets are tried.

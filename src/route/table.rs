@@ -9,6 +9,7 @@ use crate::health::UpstreamHealth;
 use crate::names::{ModelName, UpstreamId};
 use crate::route::options::PolicyName;
 use crate::telemetry::TargetMetrics;
+use crate::telemetry::series::SharedCalls;
 
 /// One place a call may go.
 pub struct Target {
@@ -34,6 +35,8 @@ pub struct Route {
     pub off: Vec<(UpstreamId, String)>,
     /// System prompt put before the client's messages.
     pub system: Option<String>,
+    /// Counts the calls that share another's answer; none: they never do.
+    pub single_flight: Option<SharedCalls>,
 }
 
 /// All routes of one configuration.
@@ -143,6 +146,7 @@ mod tests {
             defaults: Vec::new(),
             off: Vec::new(),
             system: None,
+            single_flight: None,
         })
     }
 

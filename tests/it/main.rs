@@ -32,6 +32,7 @@ mod reload;
 mod responses_stream;
 mod secrets;
 mod shutdown;
+mod single_flight;
 mod smuggling;
 mod strays;
 mod stream_ends;
