@@ -17,12 +17,14 @@ use crate::sim::{self, SimOptions};
 use crate::snapshot::{CallRules, Parts, Snapshot};
 use crate::telemetry::Metrics;
 use crate::upstream::dispatch::DispatchBounds;
+use crate::upstream::room::Room;
 use crate::upstream::spec::UpstreamSpec;
 use crate::vendor::catalogue::SIM;
 
 /// Builds one generation after another.
 pub struct Builder {
     metrics: Arc<Metrics>,
+    room: Arc<Room>,
     generation: u64,
     sim: Option<Simulated>,
 }
@@ -42,7 +44,7 @@ pub struct Built {
 
 impl Builder {
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, generation: 0, sim: None }
+        Self { metrics, room: Arc::default(), generation: 0, sim: None }
     }
 
     /// Fails with a sentence, changing nothing, where a certificate cannot be used or the simulated vendor not started.
@@ -62,8 +64,9 @@ impl Builder {
         };
         let serving = Serving {
             snapshot,
-            clients: ClientTable::new(&loaded.clients, options.auth == AuthMode::Off),
+            clients: ClientTable::new(&loaded.clients, options.auth == AuthMode::Off, &self.room),
             limits: options.limits.clone(),
+            room: Arc::clone(&self.room),
             local_only: loaded.clients.is_empty() && options.auth == AuthMode::Keys,
             cors: options.cors.clone(),
             admin_key: options.admin_key.clone(),
@@ -123,6 +126,10 @@ impl Builder {
         let stays = targets(new);
         for (route, upstream) in targets(old).difference(&stays) {
             self.metrics.forget_target(route, upstream);
+        }
+        let stays: HashSet<&str> = new.routes.routes().map(|it| it.label.as_ref()).collect();
+        for route in old.routes.routes().filter(|it| !stays.contains(it.label.as_ref())) {
+            self.metrics.forget_route(&route.label);
         }
     }
 }

@@ -9,14 +9,15 @@
 //!
 //! # The life of a streaming call
 //! 1. [`edge::listener`] accepts a connection, [`edge::connection`] times it, hyper reads a request.
-//! 2. [`edge::serve`] gives it an id and a record, checks host and room, names the client ([`edge::auth`]), reads the
-//!    body ([`edge::intake`]) and scans it once for the fields that decide ([`api::request`]).
+//! 2. [`edge::serve`] gives it an id and a record, checks host and room and names the client ([`edge::admission`]), reads
+//!    the body ([`edge::intake`]) and scans it once for the fields that decide ([`api::request`]).
 //! 3. [`route::table`] finds the route, [`route::plan`] orders its targets by health and policy.
 //! 4. [`upstream::dispatch`] walks the plan. Each [`upstream::attempt`]: encode ([`upstream::call`]), send
 //!    ([`upstream::client`]), and on failure read what it means ([`vendor::failure`]), tell [`health`]; then the next.
 //! 5. [`upstream::commit`] reads until the first content: from there on the answer belongs to this target.
 //! 6. [`upstream::relay`] is pulled by hyper through [`edge::flow`]: frame in, frame out, read along, nothing copied;
 //!    [`edge::stall`] ends it when its client takes nothing.
+//!    Identical calls may share one answer ([`edge::single_flight`]).
 //! 7. [`upstream::finish`] closes the record once: metrics, log line.
 //!
 //! A call keeps the [`snapshot::Snapshot`] it began with; a reload swaps the next one in ([`app`]).

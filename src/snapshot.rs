@@ -184,6 +184,7 @@ impl Builder<'_> {
             canary,
             output: self.output_mean(label),
             warmth: Arc::clone(self.warmth),
+            single_flight: options.single_flight.then(|| self.metrics.shared_calls(label)),
         })
     }
 

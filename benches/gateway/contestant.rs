@@ -74,7 +74,7 @@ impl Stage {
     /// Starts one gateway. An error says what to print in its place.
     pub fn start(&self, kind: Kind) -> io::Result<Gateway> {
         match kind {
-            Kind::Tollgate => self.start_tollgate(),
+            Kind::Tollgate => self.start_tollgate(None),
             Kind::Passthrough => self.start_passthrough(),
             Kind::Nginx => self.start_nginx(),
             Kind::Direct => Err(io::Error::other("the vendor is no gateway")),
@@ -85,10 +85,11 @@ impl Stage {
         self.vendor.lives()
     }
 
-    fn start_tollgate(&self) -> io::Result<Gateway> {
+    /// Starts Tollgate with room for `calls_max` calls, or for as many as it has by default.
+    pub fn start_tollgate(&self, calls_max: Option<usize>) -> io::Result<Gateway> {
         let directory = child::directory()?;
         let config = directory.join("gateway.yaml");
-        fs::write(&config, tollgate_config(self.vendor_address))?;
+        fs::write(&config, tollgate_config(self.vendor_address, calls_max))?;
         let mut command = child::command(Path::new(env!("CARGO_BIN_EXE_tollgate")), self.gateway_core);
         command.arg("--config").arg(config);
         let started = Instant::now();
@@ -130,14 +131,15 @@ impl Stage {
 }
 
 /// Everything on that is on by default: metrics, probes, usage, a log line per call.
-fn tollgate_config(vendor: SocketAddr) -> String {
+fn tollgate_config(vendor: SocketAddr, calls_max: Option<usize>) -> String {
+    let limits = calls_max.map_or(String::new(), |it| format!("limits: {{ calls_max: {it} }}\n"));
     format!(
         "listen: 127.0.0.1:0\n\
          admin: 127.0.0.1:0\n\
          discover: false\n\
          workers: 1\n\
          upstreams:\n  bench: {{ vendor: openai-compatible, base_url: \"http://{vendor}/v1\", prefixes: [gpt-] }}\n\
-         log: {{ format: json, level: info, calls: true }}\n"
+         log: {{ format: json, level: info, calls: true }}\n{limits}"
     )
 }
 

@@ -37,16 +37,21 @@ impl Connection {
     }
 
     async fn call(&mut self, request: &[u8]) -> io::Result<Arrival> {
+        match self.ask(request).await? {
+            (200, arrival) => Ok(arrival),
+            (status, _) => Err(io::Error::other(format!("it answered {status}"))),
+        }
+    }
+
+    /// One call, whatever it is answered.
+    pub async fn ask(&mut self, request: &[u8]) -> io::Result<(u16, Arrival)> {
         self.send(request).await?;
         let mut reads = 1;
         while !self.receive().await? {
             reads += 1;
         }
         let summary = self.intake.summary();
-        match summary.status {
-            200 => Ok(Arrival { events: summary.events, reads }),
-            status => Err(io::Error::other(format!("it answered {status}"))),
-        }
+        Ok((summary.status, Arrival { events: summary.events, reads }))
     }
 
     async fn send(&mut self, request: &[u8]) -> io::Result<()> {
@@ -107,7 +112,7 @@ pub async fn stream(connections: Vec<Connection>, request: &Arc<[u8]>) -> io::Re
     }))
 }
 
-async fn outcomes<T: 'static>(mut tasks: JoinSet<io::Result<T>>) -> io::Result<Vec<T>> {
+pub async fn outcomes<T: 'static>(mut tasks: JoinSet<io::Result<T>>) -> io::Result<Vec<T>> {
     let mut outcomes = Vec::new();
     while let Some(outcome) = tasks.join_next().await {
         outcomes.push(outcome.map_err(io::Error::other)??);

@@ -4,12 +4,13 @@
 //! The gateway under test has one worker thread and core 0 to itself; the load generator (this process) and the vendor (a
 //! child) share core 1. Only the gateway's CPU time is counted, as the kernel accounts it per thread. Rounds alternate
 //! between the contestants; the table shows the median of the rounds, their spread, and ratios taken within each round.
-//! After `--`: `--quick` for two small rounds, `--only cpu|stream|latency|memory|start` for a part.
+//! After `--`: `--quick` for two small rounds, `--only cpu|stream|latency|memory|start|overload` for a part.
 
 mod child;
 mod contestant;
 mod load;
 mod measure;
+mod overload;
 mod pacing;
 mod passthrough;
 mod payload;

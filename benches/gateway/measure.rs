@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::contestant::{Gateway, Kind, Stage};
 use crate::load;
+use crate::overload;
 use crate::pacing;
 use crate::payload::{self, Pace};
 use crate::proc::{self, CpuTime};
@@ -37,6 +38,10 @@ const BETWEEN_HELD_EVENTS: Duration = Duration::from_millis(250);
 const HELD_STREAMS: usize = 2_000;
 const HELD_CONNECTIONS: usize = 64;
 
+/// Calls that the gateway takes in the measurement of overload, and the events of each: 42 ms.
+const PLACES: usize = 64;
+const PLACE_EVENTS: usize = 20;
+
 /// Open files of a gateway with 2,000 streams: a client and a vendor each, and some of its own.
 const HELD_FILES: usize = 2 * HELD_STREAMS + 200;
 
@@ -57,6 +62,7 @@ pub enum Phase {
     Latency,
     Memory,
     Start,
+    Overload,
 }
 
 /// How much of everything.
@@ -68,6 +74,7 @@ pub struct Size {
     open_loop_calls: u32,
     prompts: usize,
     starts: usize,
+    overload: Duration,
 }
 
 impl Size {
@@ -79,6 +86,7 @@ impl Size {
         open_loop_calls: 2_500,
         prompts: 10,
         starts: 5,
+        overload: Duration::from_secs(5),
     };
     pub const QUICK: Self = Self {
         rounds: 2,
@@ -88,6 +96,7 @@ impl Size {
         open_loop_calls: 800,
         prompts: 5,
         starts: 3,
+        overload: Duration::from_secs(2),
     };
 }
 
@@ -109,6 +118,7 @@ impl Bench {
             Phase::Latency => self.latency(),
             Phase::Memory => self.memory(),
             Phase::Start => self.start(),
+            Phase::Overload => self.overload(),
         }
     }
 
@@ -253,6 +263,29 @@ impl Bench {
                 times.push(self.stage.start(kind)?.ready_after);
             }
             Ok(vec![percentile_us(&times, 50) / 1e3])
+        })
+    }
+
+    /// As many callers as there are places, then twice as many.
+    fn overload(&self) -> Vec<Row> {
+        let rows = vec![
+            Row::new("calls served per second, callers as many as places", 0).uncompared(),
+            Row::new("the same with twice as many callers, share of it", 2).uncompared(),
+            Row::new("time of a refusal, p99, ms", 1).uncompared(),
+        ];
+        self.rounds("overload", rows, &[Kind::Tollgate], |_| {
+            let gateway = self.stage.start_tollgate(Some(PLACES))?;
+            let pace = Pace { events: PLACE_EVENTS, between: BETWEEN_EVENTS };
+            let request = payload::chat(gateway.address, SMALL_BYTES, Some(pace)).into();
+            let drive =
+                |callers| self.wait(overload::drive(gateway.address, callers, &request, self.size.overload));
+            let (full, crowded) = (drive(PLACES)?, drive(2 * PLACES)?);
+            if crowded.refusals.is_empty() {
+                return Err(io::Error::other("it refused nobody"));
+            }
+            let per_second = full.served as f64 / self.size.overload.as_secs_f64();
+            let share = crowded.served as f64 / full.served as f64;
+            Ok(vec![per_second, share, percentile_us(&crowded.refusals, 99) / 1e3])
         })
     }
 

@@ -24,6 +24,7 @@ pub(super) fn check(draft: &mut Draft, options: &GatewayOptions, resolved: &Reso
     check_routes(draft, options, resolved);
     check_defaults(draft, options, resolved);
     check_timings(draft, options);
+    check_bounds(draft, options);
     check_origins(draft, options);
     if options.auth == AuthMode::Off && !options.clients.is_empty() {
         draft.warnings.push("`auth: off`: the keys under `clients` are not asked for".into());
@@ -143,6 +144,13 @@ fn check_timings(draft: &mut Draft, options: &GatewayOptions) {
             let message = "`open_ms` must not be above `open_ms_max`";
             draft.fault(&[&path[..], &["circuit", "open_ms"]].concat(), message);
         }
+    }
+}
+
+/// The longest body that may come must find room when there is no other.
+fn check_bounds(draft: &mut Draft, options: &GatewayOptions) {
+    if options.limits.held_bytes_max < options.limits.body_bytes_max as u64 {
+        draft.fault(&["limits", "held_bytes_max"], "`held_bytes_max` must not be below `body_bytes_max`");
     }
 }
 

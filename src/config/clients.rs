@@ -38,7 +38,13 @@ pub(super) fn clients(draft: &mut Draft, options: &GatewayOptions) -> Vec<Client
             }
         }
         let without_model = own.without_model.unwrap_or(own.models.is_none());
-        specs.push(ClientSpec { name: name.clone(), key_digests, models: own.models.clone(), without_model });
+        specs.push(ClientSpec {
+            name: name.clone(),
+            key_digests,
+            models: own.models.clone(),
+            without_model,
+            calls_max: own.calls_max,
+        });
     }
     specs
 }

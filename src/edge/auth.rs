@@ -10,11 +10,13 @@ use sha2::{Digest, Sha256};
 use crate::edge::spec::ClientSpec;
 use crate::error::{Error, Kind, Origin};
 use crate::names::ClientName;
+use crate::upstream::room::{Room, Tenant};
 
 /// The callers of one configuration.
-#[derive(Default)]
 pub struct ClientTable {
     by_digest: HashMap<[u8; 32], Arc<Client>>,
+    /// Those without a name, together.
+    nameless: Arc<Tenant>,
     /// Nobody needs a key.
     open: bool,
 }
@@ -25,23 +27,36 @@ pub struct Client {
     pub name: ClientName,
     models: Option<Vec<String>>,
     without_model: bool,
+    /// Its calls in flight; 0: as many as the gateway has room for.
+    pub calls_max: usize,
+    /// What it takes of the gateway.
+    tenant: Arc<Tenant>,
 }
 
 impl ClientTable {
-    /// With `open`, or without any client, every call passes nameless.
-    pub fn new(clients: &[ClientSpec], open: bool) -> Self {
+    /// With `open`, or without any client, every call passes nameless. `room`: where the clients' calls are counted.
+    pub fn new(clients: &[ClientSpec], open: bool, room: &Room) -> Self {
+        let open = open || clients.is_empty();
+        room.expect(clients.len() + usize::from(open));
         let mut by_digest = HashMap::new();
         for spec in clients {
             let client = Arc::new(Client {
                 name: spec.name.clone(),
                 models: spec.models.clone(),
                 without_model: spec.without_model,
+                calls_max: spec.calls_max,
+                tenant: room.tenant(Some(&spec.name)),
             });
             for digest in &spec.key_digests {
                 by_digest.insert(*digest, Arc::clone(&client));
             }
         }
-        Self { by_digest, open: open || clients.is_empty() }
+        Self { by_digest, nameless: room.tenant(None), open }
+    }
+
+    /// Whose calls those of `client` are counted with.
+    pub fn tenant<'a>(&'a self, client: Option<&'a Client>) -> &'a Arc<Tenant> {
+        client.map_or(&self.nameless, |it| &it.tenant)
     }
 
     /// The caller of a request; `None` where nobody needs a key. A known key still names its client.
@@ -116,8 +131,9 @@ mod tests {
             key_digests: vec![Sha256::digest("good").into()],
             models: Some(vec!["smart".into(), "gpt-*".into()]),
             without_model: false,
+            calls_max: 0,
         };
-        ClientTable::new(&[spec], false)
+        ClientTable::new(&[spec], false, &Room::default())
     }
 
     fn check(name: &'static str, value: &str, known: bool) {

@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::edge::connection::CallPlace;
 use crate::edge::flow::{Flow, LateAnswer, Source, Watch, note_alive};
-use crate::error::Error;
+use crate::edge::shared::Reader;
+use crate::error::{Error, Kind};
 use crate::telemetry::Ended;
 use crate::upstream::commit::AnswerBody;
 use crate::upstream::finish::FinishGuard;
@@ -58,6 +59,26 @@ impl Body {
     /// Comments until `late` is decided, then its answer, all under the `200` that was sent.
     pub fn waiting(late: LateAnswer, cut: WaitForCancellationFutureOwned, watch: &Watch<'_>) -> Self {
         Body::Flowing(Flow::start(Source::waiting(late), None, cut, watch))
+    }
+
+    /// Another call's answer; `end` is none for the call that asked, whose record goes with the asking.
+    pub fn shared(
+        reader: Reader,
+        end: Option<Box<FinishGuard>>,
+        cut: &CancellationToken,
+        watch: &Watch<'_>,
+    ) -> Self {
+        Body::Flowing(Flow::start(Source::Shared(reader), end, cut.clone().cancelled_owned(), watch))
+    }
+
+    /// How the call ended, as far as its record says.
+    pub fn ended(&self) -> (Ended, Option<Kind>) {
+        match self {
+            Body::Whole { end, .. } => {
+                end.as_ref().map_or((Ended::Complete, None), |it| (it.record.ended, it.record.error))
+            }
+            Body::Flowing(flow) => flow.ended(),
+        }
     }
 
     /// Keeps the connection's count of calls until the body has ended.

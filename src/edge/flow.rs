@@ -15,6 +15,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::api::error_body::error_event;
 use crate::edge::connection::CallPlace;
+use crate::edge::shared::{Outcome, Reader};
 use crate::edge::stall::{Offer, Stalls};
 use crate::error::{Error, Kind, Origin};
 use crate::health::Verdict;
@@ -82,8 +83,14 @@ impl Flow {
         match &state.source {
             // Only before the first byte: hyper asks once.
             Source::Opaque(opaque) if state.rest.is_none() => opaque.size_hint(),
+            Source::Shared(reader) if state.rest.is_none() => reader.size_hint(),
             _ => SizeHint::default(),
         }
+    }
+
+    pub(super) fn ended(&self) -> (Ended, Option<Kind>) {
+        let state = self.state();
+        state.end.as_ref().map_or((Ended::Cut, None), |it| (it.record.ended, it.record.error))
     }
 
     fn state(&self) -> MutexGuard<'_, Flowing> {
@@ -127,7 +134,12 @@ struct Flowing {
 pub(super) enum Source {
     Events(Box<Relay>),
     Opaque(Box<Opaque>),
-    Waiting { late: LateAnswer, beat: Pin<Box<Sleep>> },
+    /// The answer to another call like this one.
+    Shared(Reader),
+    Waiting {
+        late: LateAnswer,
+        beat: Pin<Box<Sleep>>,
+    },
     Over,
     GivenUp,
 }
@@ -177,6 +189,7 @@ impl Flowing {
                 Source::GivenUp => return Poll::Ready(Some(Err(given_up()))),
                 Source::Events(_) => self.poll_relay(cx),
                 Source::Opaque(_) => self.poll_opaque(cx),
+                Source::Shared(_) => self.poll_shared(cx),
                 Source::Waiting { .. } => match self.poll_waiting(cx) {
                     Some(step) => step,
                     None => continue,
@@ -246,6 +259,27 @@ impl Flowing {
         }
     }
 
+    fn poll_shared(&mut self, cx: &mut Context<'_>) -> Step {
+        let Source::Shared(reader) = &mut self.source else { return Poll::Ready(None) };
+        let piece = ready!(reader.poll_piece(cx)).transpose();
+        let ended = match &piece {
+            Ok(Some(bytes)) => {
+                if let Some(end) = &mut self.end {
+                    end.record.bytes_out += bytes.len() as u64;
+                }
+                return Poll::Ready(piece.transpose().map(|it| it.map(Frame::data)));
+            }
+            Ok(None) => reader.outcome(),
+            Err(error) => Outcome { ended: Ended::Cut, error: Some(error.kind) },
+        };
+        if let Some(end) = &mut self.end {
+            end.record.error = ended.error;
+            end.close(ended.ended);
+        }
+        self.source = Source::Over;
+        Poll::Ready(piece.transpose().map(|it| it.map(Frame::data)))
+    }
+
     /// `None`: the wait is over, ask the new source.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Option<Step> {
         let Source::Waiting { late, beat } = &mut self.source else { return None };
@@ -292,6 +326,7 @@ impl Flowing {
                 .code("gateway_stopping");
         match std::mem::replace(&mut self.source, Source::Over) {
             Source::Opaque(_) => Poll::Ready(Some(Err(error))),
+            Source::Shared(reader) if !reader.is_events() => Poll::Ready(Some(Err(error))),
             _ => Poll::Ready(self.last_words(&error, Ended::Drained)),
         }
     }

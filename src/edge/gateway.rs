@@ -9,16 +9,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::edge::auth::ClientTable;
 use crate::edge::options::{CorsOptions, LimitOptions};
+use crate::edge::single_flight::Flights;
 use crate::edge::stall::Stalls;
 use crate::names::Secret;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{LogHandle, Metrics};
+use crate::upstream::room::Room;
 
 /// Everything that a reload replaces, in one piece: a call never sees half of two configurations.
 pub struct Serving {
     pub snapshot: Snapshot,
     pub clients: ClientTable,
     pub limits: LimitOptions,
+    /// What is taken of these limits; the same in every configuration.
+    pub room: Arc<Room>,
     /// Nobody shows a key because only this machine is meant to call.
     pub local_only: bool,
     pub cors: Option<CorsOptions>,
@@ -48,6 +52,8 @@ pub struct Gateway {
     pub cut: CancellationToken,
     /// The answers under way, looked after by a task of `app`.
     pub stalls: Stalls,
+    /// The calls that others like them may join.
+    pub flights: Arc<Flights>,
     stopping: AtomicBool,
     /// The faults of the last refused reload, as text; empty after a good one.
     pub last_faults: ArcSwap<Vec<String>>,
@@ -61,6 +67,7 @@ impl Gateway {
             log,
             cut: CancellationToken::new(),
             stalls: Stalls::default(),
+            flights: Arc::default(),
             stopping: AtomicBool::new(false),
             last_faults: ArcSwap::default(),
         })

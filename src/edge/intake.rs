@@ -13,11 +13,13 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, timeout};
 
 use crate::api::request;
+use crate::edge::admission::no_body;
 use crate::edge::form::{self, FormScan};
 use crate::edge::options::LimitOptions;
 use crate::error::{Error, Kind, Origin};
 use crate::upstream::call::CallBody;
 use crate::upstream::payload::{BodyError, Payload};
+use crate::upstream::room::BodyRoom;
 
 /// A body that was read, and the model it names.
 pub struct Taken {
@@ -28,12 +30,17 @@ pub struct Taken {
 }
 
 /// Reads a body whose JSON or form names a model.
-pub async fn modelled(headers: &HeaderMap, body: Incoming, limits: &LimitOptions) -> Result<Taken, Error> {
+pub async fn modelled(
+    headers: &HeaderMap,
+    body: Incoming,
+    limits: &LimitOptions,
+    room: BodyRoom,
+) -> Result<Taken, Error> {
     let content_type = content_type(headers)?;
     match form::boundary(content_type)? {
-        Some(boundary) => taken_form(&boundary, body, limits).await,
+        Some(boundary) => taken_form(&boundary, body, limits, room).await,
         None => {
-            let body = whole(body, limits).await?;
+            let body = whole(body, limits, room).await?;
             let scan = request::scan(&body, limits.json_depth_max)?;
             let model = scan.model.as_ref().map(|(name, _)| name.clone());
             let (stream, bytes) = (scan.stream, body.len() as u64);
@@ -75,21 +82,33 @@ fn content_type(headers: &HeaderMap) -> Result<&[u8], Error> {
     }
 }
 
-async fn whole(mut body: Incoming, limits: &LimitOptions) -> Result<Bytes, Error> {
+async fn whole(mut body: Incoming, limits: &LimitOptions, mut room: BodyRoom) -> Result<Bytes, Error> {
     let announced = body.size_hint().lower();
     if announced > limits.body_bytes_max as u64 {
         linger(body);
         return Err(too_large(limits));
     }
+    if let Err(why) = room.check(announced) {
+        linger(body);
+        return Err(no_body(why));
+    }
     let mut gathered = Gathered::Nothing;
     while let Some(data) = next(&mut body, limits).await? {
-        if gathered.len() + data.len() > limits.body_bytes_max {
+        if let Err(error) = take(&mut room, gathered.len(), &data, limits) {
             linger(body);
-            return Err(too_large(limits));
+            return Err(error);
         }
         gathered.push(data, announced as usize);
     }
-    Ok(gathered.finish())
+    Ok(room.hold(gathered.finish()))
+}
+
+/// Whether `data` may follow the `held` bytes of its body.
+fn take(room: &mut BodyRoom, held: usize, data: &Bytes, limits: &LimitOptions) -> Result<(), Error> {
+    if held + data.len() > limits.body_bytes_max {
+        return Err(too_large(limits));
+    }
+    room.take(data.len()).map_err(no_body)
 }
 
 /// How much of a refused body is still taken, and for how long, so that its client gets to read why: a connection that
@@ -97,7 +116,11 @@ async fn whole(mut body: Incoming, limits: &LimitOptions) -> Result<Bytes, Error
 const LINGER_BYTES_MAX: usize = 64 << 20;
 const LINGER: Duration = Duration::from_secs(2);
 
-fn linger(body: Incoming) {
+/// Lets go of a body whose call was refused.
+pub fn linger(body: Incoming) {
+    if body.is_end_stream() {
+        return;
+    }
     let mut rest = Limited::new(body, LINGER_BYTES_MAX);
     tokio::spawn(timeout(LINGER, async move { while let Some(Ok(_)) = rest.frame().await {} }));
 }
@@ -145,9 +168,14 @@ impl Gathered {
 
 /// Holds a form up to its `model` field; the rest streams through, watched. A model that comes last is bounded by
 /// `limits.body_bytes_max`, one that comes first lets a file of any size pass.
-async fn taken_form(boundary: &str, mut body: Incoming, limits: &LimitOptions) -> Result<Taken, Error> {
+async fn taken_form(
+    boundary: &str,
+    mut body: Incoming,
+    limits: &LimitOptions,
+    room: BodyRoom,
+) -> Result<Taken, Error> {
     let announced = body.size_hint().exact();
-    let (head, scan) = match form_head(boundary, &mut body, limits).await {
+    let (head, scan) = match form_head(boundary, &mut body, limits, room).await {
         Ok(read) => read,
         Err(error) => {
             linger(body);
@@ -178,18 +206,17 @@ async fn form_head(
     boundary: &str,
     body: &mut Incoming,
     limits: &LimitOptions,
+    mut room: BodyRoom,
 ) -> Result<(Bytes, FormScan), Error> {
     let mut head = BytesMut::new();
     let mut scan = FormScan::new(boundary);
     while !scan.is_decided() {
         let Some(data) = next(body, limits).await? else { break };
-        if head.len() + data.len() > limits.body_bytes_max {
-            return Err(too_large(limits));
-        }
+        take(&mut room, head.len(), &data, limits)?;
         scan.feed(&data)?;
         head.extend_from_slice(&data);
     }
-    Ok((head.freeze(), scan))
+    Ok((room.hold(head.freeze()), scan))
 }
 
 /// Exact, since the vendor gets the bytes and the allow-list judges the text.

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod admin_listener;
+pub mod admission;
 pub mod ask;
 pub mod auth;
 pub mod body;
@@ -19,5 +20,7 @@ pub mod models;
 pub mod options;
 pub mod rescue;
 pub mod serve;
+pub mod shared;
+pub mod single_flight;
 pub mod spec;
 pub mod stall;

@@ -37,6 +37,10 @@ pub struct ClientOptions {
     pub models: Option<Vec<String>>,
     /// Whether it may make calls that name no model (files, batches …). Default: true, or false where `models` is set.
     pub without_model: Option<bool>,
+    /// Its calls in flight, streams included. Default 0: no bound of its own, only `limits.calls_max` and its share of
+    /// them; 0 to 1,000,000. Beyond: 429 with `retry-after`.
+    #[schemars(range(max = 1_000_000))]
+    pub calls_max: usize,
 }
 
 /// Certificate of the public port (TLS 1.2 and 1.3; HTTP/2 by ALPN).
@@ -73,8 +77,14 @@ pub struct LimitOptions {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: usize,
     /// Calls in flight, streams included. Default 4,096; 1 to 1,000,000. Beyond: 503 with `retry-after`.
+    /// Above three quarters of it, a client that has more than its fair share gets 429 with `retry-after`: `calls_max`
+    /// divided among the clients with calls in flight and one more, as long as `clients` has one more.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub calls_max: usize,
+    /// Bytes of request bodies held at once, over all calls. Default 1,073,741,824; 1,024 to 1,099,511,627,776, and not
+    /// below `body_bytes_max`. Beyond: 503 with `retry-after`; shared among clients as `calls_max` is.
+    #[schemars(range(min = 1_024, max = 1_099_511_627_776_u64))]
+    pub held_bytes_max: u64,
     /// Time a client may take to send its headers, in milliseconds. Default 10,000; 100 to 3,600,000.
     #[schemars(range(min = 100, max = 3_600_000))]
     pub header_read_ms: u64,
@@ -107,6 +117,7 @@ impl Default for LimitOptions {
             header_bytes_max: 32 << 10,
             connections_max: 10_000,
             calls_max: 4_096,
+            held_bytes_max: 1 << 30,
             header_read_ms: 10_000,
             body_read_ms: 60_000,
             keepalive_ms: 75_000,

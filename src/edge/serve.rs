@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, he
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
+use crate::edge::admission::{OVERLOADED_WAIT, admit};
 use crate::edge::ask::{self, Scanned, ask};
 use crate::edge::auth::Client;
 use crate::edge::body::Body;
@@ -16,6 +17,7 @@ use crate::edge::flow::{LateAnswer, Watch};
 use crate::edge::gateway::{Gateway, Serving};
 use crate::edge::intake::{self, Taken};
 use crate::edge::models::unknown_model;
+use crate::edge::single_flight::{self, Key};
 use crate::edge::{cors, headers, models, rescue};
 use crate::error::{Error, Kind, Origin};
 use crate::names::{ModelName, RequestId};
@@ -24,6 +26,7 @@ use crate::telemetry::{CallRecord, Ended, EndpointKind};
 use crate::upstream::call::{Call, CallBody};
 use crate::upstream::dispatch::{Delivery, Dispatcher};
 use crate::upstream::finish::FinishGuard;
+use crate::upstream::room::BodyRoom;
 use crate::vendor::stream::StreamShape;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,9 +34,6 @@ const X_TOLLGATE_REQUEST_ID: HeaderName = HeaderName::from_static("x-tollgate-re
 const X_TOLLGATE_UPSTREAM: HeaderName = HeaderName::from_static("x-tollgate-upstream");
 const X_TOLLGATE_MODEL: HeaderName = HeaderName::from_static("x-tollgate-model");
 const X_TOLLGATE_ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
-
-/// Wait named to a client that was refused for want of room.
-const OVERLOADED_WAIT: Duration = Duration::from_secs(1);
 
 /// Serves one request. Infallible: whatever goes wrong becomes an answer.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
@@ -71,7 +71,7 @@ async fn recorded(
         gateway.cut.clone(),
     ));
     let next = {
-        let understanding = pin!(understand(gateway, serving, known, request, &mut end));
+        let understanding = pin!(understand(serving, known, request, &mut end));
         rescue::caught(understanding).await
     };
     match next {
@@ -82,27 +82,49 @@ async fn recorded(
             let Body::Whole { bytes, .. } = body else { return Response::from_parts(head, body) };
             Response::from_parts(head, Body::whole(bytes.unwrap_or_default(), end, Ended::Complete))
         }
-        Ok(Next::Dispatch(prepared)) => dispatch(gateway, serving, prepared, end).await,
+        Ok(Next::Dispatch(prepared)) => match prepared.key {
+            None => {
+                let patience = Duration::from_millis(serving.limits.write_stall_ms);
+                dispatch(gateway, serving, prepared, end, patience).await
+            }
+            Some(key) => {
+                let route = Arc::clone(&prepared.plan.route);
+                let (asking, configured) = (Arc::clone(gateway), Arc::clone(serving));
+                // Each reader has a stall watch of its own; what they share waits for them.
+                let ask =
+                    |end| async move { dispatch(&asking, &configured, prepared, end, Duration::MAX).await };
+                single_flight::join(gateway, &serving.limits, key, &route, end, ask).await
+            }
+        },
     }
 }
 
 /// Everything up to where the call goes: may it, who asks, for what.
 async fn understand(
-    gateway: &Gateway,
     serving: &Serving,
     known: Result<Endpoint, Error>,
     request: Request<Incoming>,
     end: &mut FinishGuard,
 ) -> Result<Next, Error> {
     let endpoint = known?;
-    admit(gateway, serving, &request)?;
-    let client = serving.clients.client(request.headers())?;
+    let admitted = match admit(serving, &request) {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            if error.kind == Kind::Overloaded {
+                intake::linger(request.into_body());
+            }
+            return Err(error);
+        }
+    };
+    let room = admitted.place.body(serving.limits.held_bytes_max);
+    end.place = Some(admitted.place);
+    let client = admitted.client;
     end.record.client = client.as_ref().map(|it| it.name.clone());
     if endpoint.kind == EndpointKind::Models {
         let id = endpoint.path.strip_prefix("/models/").map(|it| percent_decode_str(it).decode_utf8_lossy());
         return models::answer(&serving.snapshot, client.as_deref(), id.as_deref()).map(Next::Answered);
     }
-    let prepared = prepare(serving, endpoint, client.as_deref(), request, end).await?;
+    let prepared = prepare(serving, endpoint, client.as_deref(), request, room, end).await?;
     Ok(Next::Dispatch(Box::new(prepared)))
 }
 
@@ -116,20 +138,8 @@ struct Prepared {
     call: Call,
     plan: Plan,
     stream: bool,
-}
-
-/// Before the key is looked at, so that guessing keys is bounded as well.
-fn admit(gateway: &Gateway, serving: &Serving, request: &Request<Incoming>) -> Result<(), Error> {
-    headers::check(request.version(), request.uri(), request.headers())?;
-    if serving.local_only {
-        headers::check_local(request.uri(), request.headers(), serving.cors.as_ref())?;
-    }
-    headers::check_size(request.headers(), serving.limits.header_bytes_max)?;
-    if gateway.metrics.calls_in_flight() > serving.limits.calls_max as i64 {
-        let message = "The gateway serves as many calls as it may (`limits.calls_max`); try again shortly.";
-        return Err(Error::new(Kind::Overloaded, Origin::Gateway, message).retry_after(Some(OVERLOADED_WAIT)));
-    }
-    Ok(())
+    /// By which it finds others like it to share an answer with.
+    key: Option<Key>,
 }
 
 /// Reads the body as far as routing needs it, and plans.
@@ -138,25 +148,12 @@ async fn prepare(
     endpoint: Endpoint,
     client: Option<&Client>,
     request: Request<Incoming>,
+    room: BodyRoom,
     end: &mut FinishGuard,
 ) -> Result<Prepared, Error> {
     let (head, body) = request.into_parts();
     let rules = &serving.snapshot.rules;
-    let has_body = !http_body::Body::is_end_stream(&body);
-    let taken = match endpoint.body {
-        BodyKind::Model => intake::modelled(&head.headers, body, &serving.limits).await?,
-        BodyKind::MaybeModel
-            if has_body && (endpoint.kind != EndpointKind::Other || is_readable(&head.headers)) =>
-        {
-            intake::modelled(&head.headers, body, &serving.limits).await?
-        }
-        _ => Taken {
-            body: intake::unread(&head.headers, body, &serving.limits)?,
-            model: None,
-            stream: false,
-            bytes: 0,
-        },
-    };
+    let taken = take(serving, &endpoint, &head.headers, body, room).await?;
     end.record.bytes_in = taken.bytes;
     end.record.stream = taken.stream;
     let model = match taken.model.as_deref() {
@@ -184,7 +181,32 @@ async fn prepare(
         answers_json: endpoint.answers_json,
         wants_usage: rules.wants_usage,
     };
-    Ok(Prepared { call, plan, stream: taken.stream })
+    let key = single_flight::key(client, serving.snapshot.generation, &plan, &call, &head.headers);
+    Ok(Prepared { call, plan, stream: taken.stream, key })
+}
+
+/// Reads the body as far as its endpoint needs it.
+async fn take(
+    serving: &Serving,
+    endpoint: &Endpoint,
+    headers: &HeaderMap,
+    body: Incoming,
+    room: BodyRoom,
+) -> Result<Taken, Error> {
+    let limits = &serving.limits;
+    let has_body = !http_body::Body::is_end_stream(&body);
+    match endpoint.body {
+        BodyKind::Model => intake::modelled(headers, body, limits, room).await,
+        BodyKind::MaybeModel
+            if has_body && (endpoint.kind != EndpointKind::Other || is_readable(headers)) =>
+        {
+            intake::modelled(headers, body, limits, room).await
+        }
+        _ => {
+            let body = intake::unread(headers, body, limits)?;
+            Ok(Taken { body, model: None, stream: false, bytes: 0 })
+        }
+    }
 }
 
 /// Whether a body may name a model in a form we read.
@@ -259,8 +281,8 @@ async fn dispatch(
     serving: &Arc<Serving>,
     prepared: Box<Prepared>,
     mut end: Box<FinishGuard>,
+    patience: Duration,
 ) -> Response<Body> {
-    let patience = Duration::from_millis(serving.limits.write_stall_ms);
     let watch = Watch { stalls: &gateway.stalls, patience };
     let wait = serving.snapshot.rules.waiting_comment;
     let failover_open = prepared.plan.targets.len() > 1;

@@ -11,6 +11,8 @@ pub struct ClientSpec {
     /// Model names and `prefix*` patterns; `None`: all.
     pub models: Option<Vec<String>>,
     pub without_model: bool,
+    /// Calls in flight; 0: as many as the gateway has room for.
+    pub calls_max: usize,
 }
 
 /// PEM texts of the public port's certificate.

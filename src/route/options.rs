@@ -42,6 +42,9 @@ pub struct RouteOptions {
     pub tags: Vec<String>,
     /// A share of the calls that goes to another target first.
     pub canary: Option<CanaryOptions>,
+    /// Whether identical calls of one client that are in flight at the same time share one upstream call: embeddings, and
+    /// chat and legacy completions at `temperature: 0`. Default false.
+    pub single_flight: bool,
 }
 
 impl Default for RouteOptions {
@@ -59,6 +62,7 @@ impl Default for RouteOptions {
             max_first_token_ms: None,
             tags: Vec::new(),
             canary: None,
+            single_flight: false,
         }
     }
 }

@@ -185,6 +185,7 @@ mod tests {
             defaults: Vec::new(),
             off: Vec::new(),
             system: None,
+            single_flight: None,
         })
     }
 

@@ -12,6 +12,7 @@ use crate::health::warmth::Warmth;
 use crate::names::{ModelName, UpstreamId};
 use crate::route::options::{BalanceOptions, PolicyName};
 use crate::route::target::Target;
+use crate::telemetry::series::SharedCalls;
 
 /// What one model name, prefix or upstream leads to.
 pub struct Route {
@@ -33,6 +34,8 @@ pub struct Route {
     /// How long this route's answers usually are.
     pub output: Arc<OutputMean>,
     pub warmth: Arc<Warmth>,
+    /// Counts the calls that share another's answer; none: they never do.
+    pub single_flight: Option<SharedCalls>,
 }
 
 /// What every target of a route must keep to.
@@ -66,6 +69,7 @@ impl Route {
             canary: None,
             output: Arc::default(),
             warmth: Arc::clone(warmth),
+            single_flight: None,
         }
     }
 

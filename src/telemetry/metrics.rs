@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{Encoder, IntCounter, IntGauge, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 use super::families::{TargetFamilies, UpstreamFamilies, counters, gauge, gauges, register};
 use super::log::LogHandle;
-use super::series::{InFlight, TargetMetrics, UpstreamMetrics};
+use super::series::{InFlight, SharedCalls, TargetMetrics, UpstreamMetrics};
 use crate::error::Kind;
 use crate::names::UpstreamId;
 
@@ -35,6 +35,7 @@ pub struct Metrics {
     calls_in_flight: IntGauge,
     connections_open: IntGauge,
     refused: [IntCounter; Kind::ALL.len()],
+    shared_calls: IntCounterVec,
     config: ConfigSeries,
 }
 
@@ -49,6 +50,8 @@ impl Metrics {
         let registry = Registry::new();
         let help = "Calls refused before any upstream was asked, by why.";
         let refused = counters(&registry, "refused_total", help, &["reason"]);
+        let help = "Calls that read the answer of another one like them (`single_flight`) and asked nobody.";
+        let shared_calls = counters(&registry, "shared_calls_total", help, &["route"]);
         let build = gauges(&registry, "build_info", "The version that runs; always 1.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         register(&registry, ProcessCollector::for_self());
@@ -60,6 +63,7 @@ impl Metrics {
             calls_in_flight: gauge(&registry, "calls_in_flight", under_way),
             connections_open: gauge(&registry, "connections_open", "Open connections of clients."),
             refused: Kind::ALL.map(|kind| refused.with_label_values(&[kind.as_str()])),
+            shared_calls,
             config: ConfigSeries::new(&registry),
             registry,
         }
@@ -92,6 +96,17 @@ impl Metrics {
         let upstream = Arc::new(UpstreamMetrics::new(&self.upstream_families, id.as_str(), keys));
         known.upstreams.insert(id.clone(), Arc::clone(&upstream));
         upstream
+    }
+
+    /// The calls of a route that share another's answer.
+    pub fn shared_calls(&self, route: &str) -> SharedCalls {
+        SharedCalls(self.shared_calls.with_label_values(&[route]))
+    }
+
+    /// Drops the series that belong to a route alone, after it has left the configuration.
+    pub fn forget_route(&self, route: &str) {
+        // most routes have none
+        let _ = self.shared_calls.remove_label_values(&[route]);
     }
 
     /// Drops the series of a target that has left the configuration. Calls still under way count on unseen.

@@ -127,6 +127,8 @@ pub struct CallRecord {
     /// Bytes of the response body.
     pub bytes_out: u64,
     pub error: Option<Kind>,
+    /// Its answer is that of another call like it, which asked and has the usage.
+    pub shared: bool,
     pub ended: Ended,
 }
 
@@ -154,13 +156,14 @@ impl CallRecord {
             bytes_in: 0,
             bytes_out: 0,
             error: None,
+            shared: false,
             ended: Ended::ClientGone,
         }
     }
 
     /// How many upstreams were asked, the failed ones included.
     pub fn attempts(&self) -> usize {
-        self.failed_attempts.len() + usize::from(self.upstream.is_some())
+        self.failed_attempts.len() + usize::from(self.upstream.is_some() && !self.shared)
     }
 
     /// WARN where an answer was lost or was saved by another upstream; a client's own mistake is no concern of
@@ -209,6 +212,9 @@ impl CallRecord {
                 line::write_pair(out, key, value);
             }
         }
+        if self.shared {
+            line::write_pair(out, "shared", "true");
+        }
         for attempt in &self.failed_attempts {
             line::write_pair(out, "failed", &format!("{}:{}", attempt.upstream, attempt.error.as_str()));
         }
@@ -237,6 +243,7 @@ impl CallRecord {
         known(map, "status", (self.status != 0).then_some(self.status))?;
         map.serialize_entry("ended", self.ended.as_str())?;
         known(map, "error", self.error.map(Kind::as_str))?;
+        known(map, "shared", self.shared.then_some(true))?;
         map.serialize_entry("attempts", &self.attempts())?;
         known(map, "failed", (!self.failed_attempts.is_empty()).then_some(&self.failed_attempts))?;
         if let Some(usage) = self.usage {

@@ -157,6 +157,15 @@ impl TokenGaps {
     }
 }
 
+/// Counts calls of one route that shared another's answer.
+pub struct SharedCalls(pub(super) IntCounter);
+
+impl SharedCalls {
+    pub fn count(&self) {
+        self.0.inc();
+    }
+}
+
 /// Whether an upstream's circuit lets calls through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitState {

@@ -14,6 +14,7 @@ use crate::telemetry::series::InFlight;
 use crate::upstream::Upstream;
 use crate::upstream::attempt::Failed;
 use crate::upstream::reading::Reading;
+use crate::upstream::room::Place;
 
 /// Closes a call's record once.
 pub struct FinishGuard {
@@ -26,13 +27,25 @@ pub struct FinishGuard {
     /// Fires when the grace of a stopping process is over.
     cut: CancellationToken,
     closed: bool,
+    /// The call's place among those in flight, once it was let in. Free before the gauge says so.
+    pub place: Option<Place>,
     _in_flight: InFlight,
 }
 
 impl FinishGuard {
     pub fn new(record: CallRecord, metrics: Arc<Metrics>, log: LogHandle, cut: CancellationToken) -> Self {
         let in_flight = metrics.call_started();
-        Self { record, metrics, target: None, reading: None, log, cut, closed: false, _in_flight: in_flight }
+        Self {
+            record,
+            metrics,
+            target: None,
+            reading: None,
+            log,
+            cut,
+            closed: false,
+            place: None,
+            _in_flight: in_flight,
+        }
     }
 
     /// A target is asked now.

@@ -31,6 +31,7 @@ pub mod payload;
 pub mod probe;
 pub mod reading;
 pub mod relay;
+pub mod room;
 pub mod spec;
 mod tls;
 
