@@ -90,6 +90,7 @@ impl Builder {
             routes: loaded.options.routes.clone(),
             upstreams,
             off: loaded.off.clone(),
+            prices: std::sync::Arc::clone(crate::price::PriceBook::built_in()),
             rules: rules(loaded),
         };
         Snapshot::build(parts, old, &self.metrics)

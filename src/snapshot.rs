@@ -1,13 +1,14 @@
 //! Everything one configuration means, immutable: routes, upstreams, bounds. A call keeps the one it began with.
 //! Built by `app` at start and at each reload; what did not change is carried over with its connections and health.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::names::{ModelName, UpstreamId};
+use crate::api::money::Money;
 use crate::health::output::OutputMean;
 use crate::health::warmth::Warmth;
 use crate::price::book::PriceBook;
@@ -177,7 +178,7 @@ impl Builder<'_> {
             balance: options.balance,
             explore_percent: options.explore_percent,
             bounds: Bounds {
-                price: options.max_price.map(|it| it.money()),
+                price: options.max_price.as_ref().and_then(|it| Money::from_usd_decimal(&it.0)),
                 first_token: options.max_first_token_ms.map(Duration::from_millis),
                 tags: options.tags.clone(),
             },
@@ -216,8 +217,8 @@ impl Builder<'_> {
     fn target(&self, label: &str, slot: usize, options: &TargetOptions) -> Arc<Target> {
         let upstream = &self.upstreams[slot];
         let (spec, model) = (&upstream.spec, options.model.as_ref());
-        let own_price = options.price.as_ref().map(|it| Arc::clone(it.price())).or_else(|| spec.price.clone());
-        let facts = options.facts.or(spec.facts);
+        let facts = options.facts.unwrap_or(spec.facts);
+        let name = model.map(ModelName::as_str);
         Arc::new(Target {
             upstream: spec.id.clone(),
             slot,
@@ -227,7 +228,7 @@ impl Builder<'_> {
             health: Arc::clone(&upstream.health),
             metrics: self.metrics.target(label, spec.id.as_str()),
             pace: upstream.pace(model),
-            offer: Offer::new(&spec.vendor, model.map(ModelName::as_str), self.book, own_price, facts),
+            offer: Offer::new((&spec.id, &spec.vendor), name, self.book, options.price.as_ref(), facts),
         })
     }
 }

@@ -24,7 +24,11 @@ pub struct RequestScan {
     pub first_field: usize,
     /// The object has no field: one that is inserted needs no comma behind it.
     pub is_empty: bool,
+    pub wants: StubWants,
 }
+#[derive(Debug, Default, PartialEq)]
+pub struct StubWants { pub output_max: Option<u64>, pub tools: bool, pub json_schema: bool, pub reasoning: bool, pub conversation: Option<u64>, pub tier: crate::api::usage::ServiceTier }
+pub fn has_images(_: &[u8]) -> bool { false }
 
 /// Reads `body`, which must be one JSON object no deeper than `depth_max`.
 /// A field that decides policy and stands there twice is refused: gateway and vendor could read different ones.

@@ -26,7 +26,7 @@ pub fn ask(route: &Route, model: &str, body: Option<Scanned<'_>>, tags: Vec<Stri
     let wants = &scan.wants;
     let reckons = route.reckons();
     Ask {
-        prompt_tokens: if reckons { prompt_tokens(body) } else { 0 },
+        prompt_tokens: prompt_tokens(body),
         output_max: wants.output_max,
         wants: Wants {
             vision: reckons && has_images(body),

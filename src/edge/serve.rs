@@ -257,7 +257,9 @@ fn choose(
         }
     };
     end.record.route = Some(Arc::clone(&route.label));
-    Ok(plan(route, ask(route, model, scanned, ask::tags(headers)?), std::time::Instant::now()))
+    let plan = plan(route, ask(route, model, scanned, ask::tags(headers)?), std::time::Instant::now());
+    end.planned(&plan);
+    Ok(plan)
 }
 
 fn unknown_upstream(name: &str) -> Error {

@@ -304,6 +304,14 @@ impl UpstreamHealth {
         self.keys[key].refused_until_ms.store(self.ms(now) + REFUSED_KEY_MS, Relaxed);
     }
 
+    /// stub
+    pub fn share(&self, _: Instant) -> f32 { 1.0 }
+
+    /// Whether that key may be used now.
+    pub fn may_use_key(&self, key: usize, now: Instant) -> bool {
+        self.keys.get(key).is_some_and(|it| it.state(self.ms(now)) == KeyState::Usable)
+    }
+
     pub fn has_usable_key(&self, now: Instant) -> bool {
         self.keys_exclusion(self.ms(now)).is_none()
     }

@@ -8,3 +8,6 @@ pub mod policy;
 pub mod reckon;
 pub mod table;
 pub mod target;
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::names::{ModelName, UpstreamId};
+use crate::price::options::{Amount, PriceOptions};
 use crate::vendor::models::FactOptions;
 
 /// One route: a model name or prefix and the targets that serve it.
@@ -33,7 +34,7 @@ pub struct RouteOptions {
     #[schemars(range(max = 50))]
     pub explore_percent: u32,
     /// Targets at which this call is expected to cost more are left out, in USD per call. Default: no bound.
-    pub max_price: Option<Usd>,
+    pub max_price: Option<Amount>,
     /// Targets that are known to take longer to their first content are left out, in milliseconds. Default: no bound;
     /// 1 to 3,600,000.
     #[schemars(range(min = 1, max = 3_600_000))]
@@ -136,11 +137,12 @@ pub struct TargetOptions {
     pub weight: u32,
     pub tags: Vec<String>,
     pub facts: Option<FactOptions>,
+    pub price: Option<PriceOptions>,
 }
 
 impl Default for TargetOptions {
     fn default() -> Self {
-        Self { upstream: "".into(), model: None, weight: 1, tags: Vec::new(), facts: None }
+        Self { upstream: "".into(), model: None, weight: 1, tags: Vec::new(), facts: None, price: None }
     }
 }
 
@@ -171,6 +173,9 @@ struct TargetFields {
     /// What the model can do, where the catalogue does not know or is wrong.
     #[serde(default)]
     facts: Option<FactOptions>,
+    /// What it costs, over everything said elsewhere.
+    #[serde(default)]
+    price: Option<PriceOptions>,
 }
 
 fn one() -> u32 {
@@ -201,9 +206,9 @@ impl<'de> Deserialize<'de> for TargetOptions {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TargetOptions, A::Error> {
-                let TargetFields { upstream, model, weight, tags, facts } =
+                let TargetFields { upstream, model, weight, tags, facts, price } =
                     TargetFields::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(TargetOptions { upstream, model, weight, tags, facts })
+                Ok(TargetOptions { upstream, model, weight, tags, facts, price })
             }
         }
         deserializer.deserialize_any(TargetVisitor)

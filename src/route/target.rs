@@ -6,7 +6,8 @@ use crate::health::UpstreamHealth;
 use crate::health::pace::Pace;
 use crate::health::warmth::fingerprint;
 use crate::names::{ModelName, UpstreamId};
-use crate::price::book::{Price, PriceBook};
+use crate::price::options::PriceOptions;
+use crate::price::{Price, PriceBook};
 use crate::telemetry::TargetMetrics;
 use crate::vendor::models::{self, FactOptions, ModelFacts};
 
@@ -28,10 +29,11 @@ pub struct Target {
 
 /// What a target can do and what it costs, by model.
 pub struct Offer {
+    upstream: UpstreamId,
     /// Catalogue id of the upstream's vendor.
     vendor: String,
     book: Arc<PriceBook>,
-    /// The operator's price, or the book's where the model is fixed.
+    /// The target's own price, or the book's where the model is fixed.
     price: Option<Arc<Price>>,
     /// What the operator says of the model, over the catalogue.
     facts: FactOptions,
@@ -40,17 +42,21 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// `own` is the operator's price, `facts` what the operator says over the catalogue.
+    /// What `model` is to an upstream of `vendor`; `own` is what the target itself costs, `facts` what the operator says
+    /// over the catalogue.
     pub fn new(
-        vendor: &str,
+        (upstream, vendor): (&UpstreamId, &str),
         model: Option<&str>,
         book: &Arc<PriceBook>,
-        own: Option<Arc<Price>>,
+        own: Option<&PriceOptions>,
         facts: FactOptions,
     ) -> Self {
-        let price = own.or_else(|| book.price(vendor, model?));
+        // A price that cannot be read is refused when the configuration is loaded.
+        let own = own.and_then(|it| book.own(it).ok());
+        let price = own.or_else(|| book.price_at(upstream.as_str(), vendor, model?));
         let fixed = model.map(|it| facts.over(models::facts(vendor, it)));
-        Self { vendor: vendor.to_owned(), book: Arc::clone(book), price, facts, fixed }
+        let (upstream, vendor) = (upstream.clone(), vendor.to_owned());
+        Self { upstream, vendor, book: Arc::clone(book), price, facts, fixed }
     }
 }
 
@@ -65,7 +71,10 @@ impl Target {
         match (&self.offer.price, &self.model) {
             (Some(price), _) => Some(Arc::clone(price)),
             (None, Some(_)) => None,
-            (None, None) => self.offer.book.price(&self.offer.vendor, model),
+            (None, None) => {
+                let Offer { upstream, vendor, book, .. } = &self.offer;
+                book.price_at(upstream.as_str(), vendor, model)
+            }
         }
     }
 

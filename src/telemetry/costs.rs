@@ -36,7 +36,7 @@ impl Collector for MoneyCounters {
         let mut families = self.0.collect();
         for metric in families.iter_mut().flat_map(|it| it.mut_metric().iter_mut()) {
             let mut counter = metric.get_counter().clone();
-            counter.set_value(counter.value() / PICOS);
+            counter.set_value(counter.get_value() / PICOS);
             metric.set_counter(counter);
         }
         families
@@ -73,7 +73,7 @@ impl CostFamilies {
                 "compared_cost_usd_total",
                 "What the same answers cost (served), would have cost at the route's dearest target, and at its first one \
                  (default), in USD.",
-                &["route", "at"],
+                &["route", "upstream", "at"],
             ),
             unpriced: counters(
                 registry,
@@ -115,7 +115,7 @@ impl CostMetrics {
         Self {
             cost: families.cost.0.with_label_values(&labels),
             retry_cost: families.retry_cost.0.with_label_values(&labels),
-            compared: COMPARED.map(|it| families.compared.0.with_label_values(&[route, it])),
+            compared: COMPARED.map(|it| families.compared.0.with_label_values(&[route, upstream, it])),
             unpriced: families.unpriced.with_label_values(&labels),
             estimated: families.estimated.with_label_values(&labels),
         }
@@ -146,6 +146,9 @@ impl CostMetrics {
     pub(super) fn forget(families: &CostFamilies, route: &str, upstream: &str) {
         for family in [&families.cost.0, &families.retry_cost.0, &families.unpriced, &families.estimated] {
             let _ = family.remove_label_values(&[route, upstream]);
+        }
+        for at in COMPARED {
+            let _ = families.compared.0.remove_label_values(&[route, upstream, at]);
         }
     }
 }

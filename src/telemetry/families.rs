@@ -1,6 +1,7 @@
 //! The families whose series belong to targets and upstreams: names, help, labels and bounds, and how a family is made.
 //! Labels are configured names and closed enums, never text of a client.
 
+use super::costs::CostFamilies;
 use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -26,6 +27,7 @@ pub struct TargetFamilies {
     pub first_token: HistogramVec,
     pub between_tokens: HistogramVec,
     pub tokens: IntCounterVec,
+    pub costs: CostFamilies,
 }
 
 impl TargetFamilies {
@@ -64,6 +66,7 @@ impl TargetFamilies {
                 "Tokens the vendor counted. input includes cached_input and cache_write, output includes reasoning.",
                 &["route", "upstream", "kind"],
             ),
+            costs: CostFamilies::new(registry),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! A call costs one line put in a queue and about a dozen atomic additions. An event costs an addition in memory
 //! of its own call. Label lookups happen when a configuration is loaded, never on the path of a call.
 
+pub mod costs;
 mod families;
 mod line;
 pub mod log;

@@ -11,6 +11,7 @@ use serde::ser::{Serialize, SerializeMap};
 
 use super::line::{self, Stamp};
 use super::options::LogLevel;
+use crate::api::money::Money;
 use crate::api::usage::{ServiceTier, Usage};
 use crate::error::Kind;
 use crate::names::{ClientName, ModelName, RequestId, UpstreamId};
@@ -90,6 +91,8 @@ pub struct Attempt {
     pub elapsed: Duration,
     /// Whether the vendor had the whole request, and so may send a bill for it.
     pub sent: bool,
+    /// What the vendor is estimated to charge for it.
+    pub cost: Option<Money>,
 }
 
 /// One call, as it is known so far.
@@ -116,6 +119,8 @@ pub struct CallRecord {
     /// At most as many as a call may try, which failover bounds.
     pub failed_attempts: Vec<Attempt>,
     pub usage: Option<Usage>,
+    /// What the answer cost; none where no price is known.
+    pub cost: Option<Money>,
     /// The tier the vendor says it served the call in; it decides the price.
     pub service_tier: Option<ServiceTier>,
     /// From the start of the call to the first content.
@@ -150,6 +155,7 @@ impl CallRecord {
             status: 0,
             failed_attempts: Vec::new(),
             usage: None,
+            cost: None,
             service_tier: None,
             first_content: None,
             events: 0,
@@ -164,6 +170,11 @@ impl CallRecord {
     /// How many upstreams were asked, the failed ones included.
     pub fn attempts(&self) -> usize {
         self.failed_attempts.len() + usize::from(self.upstream.is_some() && !self.shared)
+    }
+
+    /// What the failed attempts are estimated to have cost; none where nothing.
+    pub fn retry_cost(&self) -> Option<Money> {
+        self.failed_attempts.iter().filter_map(|it| it.cost).reduce(Money::plus)
     }
 
     /// WARN where an answer was lost or was saved by another upstream; a client's own mistake is no concern of
@@ -253,6 +264,8 @@ impl CallRecord {
             map.serialize_entry("reasoning_tokens", &usage.reasoning)?;
         }
         known(map, "service_tier", self.service_tier.map(ServiceTier::as_str))?;
+        known(map, "cost_usd", self.cost.map(|it| it.to_string()))?;
+        known(map, "retry_cost_usd", self.retry_cost().map(|it| it.to_string()))?;
         known(map, "first_content_ms", self.first_content.map(millis))?;
         map.serialize_entry("duration_ms", &millis(self.started.elapsed()))?;
         map.serialize_entry("events", &self.events)?;
@@ -315,7 +328,7 @@ mod tests {
 
     fn failed(upstream: &str, error: Kind) -> Attempt {
         let elapsed = Duration::from_micros(1_500);
-        Attempt { upstream: upstream.into(), error, status: Some(503), elapsed, sent: true }
+        Attempt { upstream: upstream.into(), error, status: Some(503), elapsed, sent: true, cost: None }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Instant;
 use prometheus::local::LocalHistogram;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
+use super::costs::CostMetrics;
 use super::families::{TargetFamilies, UpstreamFamilies};
 use super::record::{CallRecord, Ended};
 use crate::api::usage::Usage;
@@ -59,6 +60,7 @@ pub struct TargetMetrics {
     first_token: Histogram,
     between_tokens: Histogram,
     tokens: [IntCounter; TOKEN_KINDS.len()],
+    pub costs: CostMetrics,
 }
 
 impl TargetMetrics {
@@ -79,6 +81,7 @@ impl TargetMetrics {
             first_token: families.first_token.with_label_values(&labels),
             between_tokens: families.between_tokens.with_label_values(&labels),
             tokens: TOKEN_KINDS.map(|kind| families.tokens.with_label_values(&[route, upstream, kind])),
+            costs: CostMetrics::new(&families.costs, route, upstream),
         }
     }
 
@@ -133,6 +136,7 @@ impl TargetMetrics {
         for kind in TOKEN_KINDS {
             let _ = families.tokens.remove_label_values(&[route, upstream, kind]);
         }
+        CostMetrics::forget(&families.costs, route, upstream);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::upstream::Upstream;
 use crate::upstream::call::{self, Call, Encoded};
 use crate::upstream::client::{Answer, LanePlace, SendFault};
 use crate::upstream::commit::{self, AnswerBody, Hold, NO_CONTENT, error};
-use crate::upstream::dispatch::{Delivery, DispatchBounds};
+use crate::upstream::dispatch::{Delivery, DispatchBounds, is_about_the_key};
 use crate::upstream::opaque::Opaque;
 use crate::upstream::patience::Patience;
 use crate::upstream::payload::Payload;
@@ -45,6 +45,11 @@ impl Failed {
         Self { error, status, sent, elapsed: Duration::ZERO }
     }
 
+    /// Whether the vendor began to answer, or had the request and never said no: it may charge for either.
+    pub fn may_be_billed(&self) -> bool {
+        self.sent && self.status.is_none_or(|it| it < 300)
+    }
+
     /// As the call's record lists it.
     pub fn attempt(&self, upstream: &Upstream) -> Attempt {
         Attempt {
@@ -53,6 +58,7 @@ impl Failed {
             status: self.status,
             elapsed: self.elapsed,
             sent: self.sent,
+            cost: None,
         }
     }
 }
@@ -129,7 +135,7 @@ impl AttemptOn<'_> {
             Err(mut failed) => {
                 failed.error.model = Some(self.target.model_for(self.plan.model()).into());
                 failed.elapsed = begun.elapsed();
-                self.note(&failed.error, &terms);
+                self.note(&failed.error, &terms, failed.elapsed);
                 Err(failed)
             }
         }
@@ -147,7 +153,8 @@ impl AttemptOn<'_> {
     async fn answer(&self, begun: Instant) -> Result<Delivery, Failed> {
         let health = &self.upstream.health;
         let now = begun.into_std();
-        let key = health.pick_key(now);
+        let warm = self.plan.preferred_key(self.target).filter(|it| health.may_use_key(*it, now));
+        let key = warm.unwrap_or_else(|| health.pick_key(now));
         let encoded = self.call.encode(&self.plan.route, self.target, self.upstream, self.plan.model());
         let answer = self.send(key, &encoded, begun).await?;
         if answer.resent {
@@ -163,7 +170,7 @@ impl AttemptOn<'_> {
         }
         let status = head.status;
         let until = begun + self.first_content();
-        let mut reading = Reading::new(self.target, self.call_started);
+        let mut reading = Reading::new(self.target, key, self.call_started, now);
         let admitted = self.admit(&head, body, answer.place, &encoded, until, &mut reading).await;
         let body = admitted
             .inspect_err(|it| self.bench(key, it))
@@ -281,7 +288,8 @@ impl AttemptOn<'_> {
             let usage = commit::usage_of(bytes);
             reading.usage = usage.and_then(|it| it.usage());
             reading.service_tier = commit::service_tier_of(bytes).or_else(|| usage?.service_tier());
-            reading.content(std::time::Instant::now());
+            let uncounted = if reading.usage.is_none() { commit::text_tokens_of(bytes) } else { 0 };
+            reading.whole(uncounted, std::time::Instant::now());
         }
         Ok(answer)
     }
@@ -307,12 +315,15 @@ impl AttemptOn<'_> {
     }
 
     /// Tells health and metrics of a failed attempt.
-    fn note(&self, error: &Error, terms: &Terms<'_>) {
+    fn note(&self, error: &Error, terms: &Terms<'_>, elapsed: Duration) {
         if error.origin == Origin::Client {
             return;
         }
         if let Some(verdict) = verdict(error.kind) {
             self.note_verdict(terms, verdict);
+        }
+        if !is_about_the_key(error.kind) {
+            self.target.pace.failed(elapsed, std::time::Instant::now());
         }
         self.upstream.metrics.attempt_failed(error.kind);
     }

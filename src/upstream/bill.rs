@@ -41,7 +41,7 @@ impl Bill {
     /// The tier that the vendor says it served in decides, else the one that was asked for.
     fn cost(&self, target: &Target, usage: &Usage, reading: &Reading) -> Option<Money> {
         let price = target.price(target.model_for(&self.ask.model))?;
-        price.cost(usage, self.ask.at, reading.tier.unwrap_or(self.ask.tier))
+        price.cost(usage, self.ask.at, reading.service_tier.unwrap_or(self.ask.tier))
     }
 
     /// Only of answers that said something: what never began is not billed.

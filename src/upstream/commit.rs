@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::api::usage::{ServiceTier, UsageBody, lenient_usage};
 use crate::error::{Error, Kind, Origin};
+use crate::price::estimate;
 use crate::upstream::Upstream;
 use crate::upstream::client::LanePlace;
 use crate::upstream::opaque::Opaque;
@@ -154,6 +155,18 @@ pub fn read_failure(
     let mut error = upstream.discreet(failure.read());
     error.headers = headers.clone();
     error
+}
+
+/// Tokens of a whole answer's text, by an estimate, for one that comes without a count.
+pub fn text_tokens_of(answer: &[u8]) -> u64 {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        choices: Option<Vec<serde_json::Value>>,
+        output: Option<Vec<serde_json::Value>>,
+    }
+    let Ok(answer) = serde_json::from_slice::<Answer>(answer) else { return 0 };
+    let parts = answer.choices.into_iter().chain(answer.output).flatten();
+    parts.map(|it| estimate::text_tokens(it.to_string().as_bytes())).sum()
 }
 
 /// The usage a whole answer states.

@@ -9,8 +9,8 @@ use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Origin, Retry};
-use crate::health::Exclusion;
-use crate::route::plan::Plan;
+use crate::health::Exclusion as Unwell;
+use crate::route::plan::{Exclusion, Plan};
 use crate::upstream::Upstream;
 use crate::upstream::attempt::{AttemptOn, Failed, Terms};
 use crate::upstream::call::Call;
@@ -109,7 +109,7 @@ impl Dispatcher<'_> {
 }
 
 /// Refusals that another key of the same upstream may not meet.
-fn is_about_the_key(kind: Kind) -> bool {
+pub fn is_about_the_key(kind: Kind) -> bool {
     matches!(kind, Kind::KeyRefused | Kind::RateLimited)
 }
 
@@ -142,7 +142,7 @@ fn exhausted(worst: Option<Error>, plan: &Plan) -> Error {
 
 /// No target could be tried at all.
 fn refused_all(plan: &Plan) -> Error {
-    let keys_refused = plan.excluded.iter().find(|(_, why)| *why == Exclusion::KeysRefused);
+    let keys_refused = plan.excluded.iter().find(|(_, why)| *why == Exclusion::Unwell(Unwell::KeysRefused));
     match keys_refused {
         Some((target, _)) => Error::new(
             Kind::KeyRefused,

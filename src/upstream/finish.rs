@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::api::money::Money;
 use crate::error::{Error, Origin};
+use crate::route::plan::Plan;
 use crate::route::target::Target;
 use crate::telemetry::log::LogHandle;
 use crate::telemetry::metrics::Metrics;
@@ -13,6 +15,7 @@ use crate::telemetry::record::{CallRecord, Ended};
 use crate::telemetry::series::InFlight;
 use crate::upstream::Upstream;
 use crate::upstream::attempt::Failed;
+use crate::upstream::bill::{Bill, Settled};
 use crate::upstream::reading::Reading;
 use crate::upstream::room::Place;
 
@@ -23,6 +26,7 @@ pub struct FinishGuard {
     /// The target that is being asked, or whose answer this is.
     target: Option<Arc<Target>>,
     reading: Option<Reading>,
+    bill: Option<Bill>,
     log: LogHandle,
     /// Fires when the grace of a stopping process is over.
     cut: CancellationToken,
@@ -40,12 +44,18 @@ impl FinishGuard {
             metrics,
             target: None,
             reading: None,
+            bill: None,
             log,
             cut,
             closed: false,
             place: None,
             _in_flight: in_flight,
         }
+    }
+
+    /// The call goes by `plan`, on which its costs depend.
+    pub fn planned(&mut self, plan: &Plan) {
+        self.bill = Some(Bill::new(plan));
     }
 
     /// A target is asked now.
@@ -59,8 +69,23 @@ impl FinishGuard {
     pub fn refused_by(&mut self, failed: &Failed, upstream: &Upstream) {
         self.record.upstream = None;
         if failed.error.origin != Origin::Client {
-            self.record.failed_attempts.push(failed.attempt(upstream));
+            let mut attempt = failed.attempt(upstream);
+            attempt.cost = self.wasted(failed);
+            self.record.failed_attempts.push(attempt);
         }
+    }
+
+    /// What the failed attempt is estimated to have cost all the same, counted.
+    fn wasted(&self, failed: &Failed) -> Option<Money> {
+        let target = self.target.as_ref().filter(|_| failed.may_be_billed())?;
+        let cost = self.bill.as_ref()?.wasted(target)?;
+        target.metrics.costs.wasted(cost);
+        Some(cost)
+    }
+
+    /// What the answer cost, as far as it is known now.
+    pub fn settled(&self) -> Option<Settled> {
+        self.bill.as_ref()?.settle(self.reading.as_ref()?)
     }
 
     /// The answer that the client gets is this one; what is read of it from now on belongs to the call.
@@ -88,16 +113,26 @@ impl FinishGuard {
             return;
         }
         self.record.ended = ended;
-        if let Some(reading) = &self.reading {
-            self.record.usage = reading.usage;
-            self.record.service_tier = reading.service_tier;
-            self.record.events = reading.events;
-            self.record.first_content = reading.first_content;
-        }
+        self.read_up();
         if let Some(target) = &self.target {
             target.metrics.observe(&self.record);
         }
         self.log.call(&self.record);
+    }
+
+    /// Takes what was read of the answer into the record, and tells routing and metrics what it showed.
+    fn read_up(&mut self) {
+        let settled = self.settled();
+        let (Some(reading), Some(bill)) = (&self.reading, &self.bill) else { return };
+        self.record.service_tier = reading.service_tier;
+        self.record.events = reading.events;
+        self.record.first_content = reading.first_content;
+        let Some(settled) = settled else { return };
+        self.record.usage = Some(settled.usage);
+        self.record.cost = settled.cost;
+        reading.ended(settled.usage.output);
+        reading.target.metrics.costs.paid(settled.cost, settled.usage.estimated);
+        bill.learn(reading, &settled, self.record.ended == Ended::Complete);
     }
 
     /// The process stops: what is open must end.

@@ -212,15 +212,16 @@ impl Relay {
                 self.failure = Some(self.vendor_error(&said));
                 return Ok(self.splitter.take());
             }
+            let event_bytes = data.len();
             let events = self.splitter.take_before(facts.usage_only && self.options.remove_usage_chunk);
-            self.note(&facts, reading);
+            self.note(&facts, event_bytes, reading);
             if events.is_some() {
                 return Ok(events);
             }
         }
     }
 
-    fn note(&mut self, facts: &EventFacts, reading: &mut Reading) {
+    fn note(&mut self, facts: &EventFacts, event_bytes: usize, reading: &mut Reading) {
         self.finished |= facts.finished;
         self.done |= facts.done;
         reading.events += 1;
@@ -232,7 +233,7 @@ impl Relay {
         }
         if facts.content {
             self.content_seen = true;
-            reading.content_event(self.patience.last_life().into_std());
+            reading.content_event(event_bytes, self.patience.last_life().into_std());
         }
     }
 
@@ -250,7 +251,7 @@ impl Relay {
             self.failure = Some(self.vendor_error(&said));
             return None;
         }
-        self.note(&facts, reading);
+        self.note(&facts, rest.len(), reading);
         if facts.usage_only && self.options.remove_usage_chunk {
             return None;
         }

@@ -1,0 +1,303 @@
+//! Tests of planning: which targets, in which order, and why others are left out.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ask::{Ask, Wants};
+use super::options::PolicyName;
+use super::plan::{Exclusion, Plan, plan, plan_with};
+use super::table::{Canary, Route};
+use super::target::{Offer, Target};
+use crate::api::money::Money;
+use crate::health::warmth::Warm;
+use crate::health::{CircuitOptions, Exclusion as Unwell, UpstreamHealth, Verdict};
+use crate::names::UpstreamId;
+use crate::price::PriceBook;
+use crate::price::options::PriceOptions;
+use crate::telemetry::metrics::Metrics;
+use crate::vendor::models::FactOptions;
+
+/// Noon of 2026-11-20, in Unix seconds.
+const AT: u64 = 1_795_176_000;
+
+/// A target as a test describes it.
+#[derive(Default)]
+struct Described {
+    weight: u32,
+    /// USD per million tokens in and out, as the operator would write it.
+    price: Option<(&'static str, &'static str)>,
+    /// Milliseconds to the first token, microseconds for each further one.
+    pace: Option<(u64, u64)>,
+    tags: &'static [&'static str],
+    facts: FactOptions,
+}
+
+fn priced(input: &'static str, output: &'static str) -> Described {
+    Described { price: Some((input, output)), ..Described::default() }
+}
+
+fn paced(first_ms: u64, per_token_us: u64) -> Described {
+    Described { pace: Some((first_ms, per_token_us)), ..Described::default() }
+}
+
+fn target(slot: usize, described: &Described, now: Instant) -> Arc<Target> {
+    let upstream = UpstreamId::from(slot.to_string());
+    let circuit = CircuitOptions { failures: 1, ..CircuitOptions::default() };
+    let price = described.price.map(|(input, output)| {
+        serde_saphyr::from_str::<PriceOptions>(&format!("{{input: {input}, output: {output}}}")).unwrap()
+    });
+    let book = PriceBook::built_in();
+    let offer = Offer::new((&upstream, "nobody"), Some("m"), book, price.as_ref(), described.facts);
+    let target = Target {
+        metrics: Metrics::new().target("r", upstream.as_str()),
+        upstream,
+        slot,
+        model: Some("m".into()),
+        weight: described.weight.max(1),
+        tags: described.tags.iter().map(ToString::to_string).collect(),
+        health: Arc::new(UpstreamHealth::new(circuit, 1)),
+        pace: Arc::default(),
+        offer,
+    };
+    if let Some((first_ms, per_token_us)) = described.pace {
+        target.pace.first_token(Duration::from_millis(first_ms), now);
+        target.pace.tokens(1_000, Duration::from_micros(per_token_us * 1_000), now);
+    }
+    Arc::new(target)
+}
+
+fn route(policy: PolicyName, targets: &[Described], now: Instant) -> Route {
+    let targets = targets.iter().enumerate().map(|(slot, it)| target(slot, it, now)).collect();
+    Route { policy, ..Route::plain("r", targets, &Arc::default()) }
+}
+
+fn ask() -> Ask {
+    Ask { prompt_tokens: 1_000, output_max: Some(100), ..Ask::of_model("m", AT) }
+}
+
+fn order(plan: &Plan) -> Vec<usize> {
+    plan.targets.iter().map(|it| it.slot).collect()
+}
+
+/// Plans with dice that always show `throw`.
+fn planned(route: Route, ask: Ask, throw: f64, now: Instant) -> Plan {
+    plan_with(&Arc::new(route), ask, now, &|| throw)
+}
+
+fn check(policy: PolicyName, targets: &[Described], expected: &[usize]) {
+    let now = Instant::now();
+    assert_eq!(order(&planned(route(policy, targets, now), ask(), 0.5, now)), expected);
+}
+
+#[test]
+fn priority_is_the_order_written_without_those_that_are_out() {
+    let now = Instant::now();
+    let route = route(PolicyName::Priority, &[priced("1", "1"), priced("0", "0"), paced(1, 1)], now);
+    route.targets[0].health.set_drained(true);
+    let plan = planned(route, ask(), 0.5, now);
+    assert_eq!(order(&plan), [1, 2]);
+    assert_eq!(plan.excluded[0].1, Exclusion::Unwell(Unwell::Drained));
+}
+
+#[test]
+fn when_all_are_out_the_least_recently_failed_is_tried_but_never_a_drained_one() {
+    let now = Instant::now();
+    let three = || [Described::default(), Described::default(), Described::default()];
+    let route = route(PolicyName::Cheapest, &three(), now);
+    route.targets[0].health.note(Verdict::Failed, now + Duration::from_millis(900));
+    route.targets[1].health.note(Verdict::Failed, now + Duration::from_millis(500));
+    route.targets[2].health.set_drained(true);
+    let plan = planned(route, ask(), 0.5, now + Duration::from_millis(950));
+    assert!(plan.panic);
+    assert_eq!(order(&plan), [1, 0]);
+}
+
+#[test]
+fn weights_are_shares_and_zero_is_a_last_resort() {
+    let now = Instant::now();
+    let mut route = route(PolicyName::Weighted, &[Described { weight: 3, ..Described::default() }], now);
+    route.targets.push(target(1, &Described::default(), now));
+    let mut zero = Arc::into_inner(target(2, &Described::default(), now)).unwrap();
+    zero.weight = 0;
+    route.targets.push(Arc::new(zero));
+    let route = Arc::new(route);
+    let mut first = [0; 3];
+    for _ in 0..4_000 {
+        let plan = plan(&route, ask(), now);
+        first[plan.targets[0].slot] += 1;
+        assert_eq!(plan.targets[2].slot, 2);
+    }
+    // 3,000 expected; six standard deviations are 164.
+    assert!((2_836..=3_164).contains(&first[0]), "{first:?}");
+}
+
+#[test]
+fn the_cheapest_is_so_for_this_very_call() {
+    // 1,000 in and 100 out: 0.0012, 0.0011 and 0.0030 USD.
+    check(PolicyName::Cheapest, &[priced("1", "2"), priced("0.1", "10"), priced("3", "0")], &[1, 0, 2]);
+    // A free target is the cheapest, one of unknown price comes last.
+    check(PolicyName::Cheapest, &[Described::default(), priced("0.01", "0.01"), priced("0", "0")], &[2, 1, 0]);
+}
+
+#[test]
+fn equal_prices_share_the_calls() {
+    let now = Instant::now();
+    let route = Arc::new(route(PolicyName::Cheapest, &[priced("1", "1"), priced("1", "1")], now));
+    let firsts = (0..400).filter(|_| plan(&route, ask(), now).targets[0].slot == 0).count();
+    assert!((120..280).contains(&firsts), "{firsts}");
+}
+
+#[test]
+fn a_warm_prefix_makes_a_dearer_target_the_cheaper_one() {
+    let now = Instant::now();
+    let cached = |yaml: &str| serde_saphyr::from_str::<PriceOptions>(yaml).unwrap();
+    let mut route = route(PolicyName::Cheapest, &[priced("1", "1"), priced("2", "1")], now);
+    let own = cached("{input: 2, cached_input: 0.2, output: 1}");
+    let mut dearer = Arc::into_inner(route.targets.pop().unwrap()).unwrap();
+    let book = PriceBook::built_in();
+    dearer.offer =
+        Offer::new((&dearer.upstream, "nobody"), Some("m"), book, Some(&own), FactOptions::default());
+    let holder = dearer.fingerprint("m");
+    route.targets.push(Arc::new(dearer));
+    let talk = Ask { conversation: Some(7), ..ask() };
+    let route = Arc::new(route);
+    assert_eq!(order(&plan_with(&route, talk.clone(), now, &|| 0.5)), [0, 1]);
+    route.warmth.note(7, Warm { target: holder, key: 2, tokens: 900 }, now);
+    let plan = plan_with(&route, talk, now, &|| 0.5);
+    assert_eq!(order(&plan), [1, 0]);
+    assert_eq!(plan.preferred_key(&plan.targets[0]), Some(2));
+    assert_eq!(plan.preferred_key(&plan.targets[1]), None);
+}
+
+#[test]
+fn a_conversation_stays_where_it_is_while_that_costs_nothing() {
+    let now = Instant::now();
+    let talk = || Ask { conversation: Some(7), ..ask() };
+    let stays = |policy, targets: &[Described], expected: &[usize]| {
+        let route = Arc::new(route(policy, targets, now));
+        route.warmth.note(
+            7,
+            Warm { target: route.targets[1].fingerprint("m"), key: 0, tokens: 1 },
+            now,
+        );
+        assert_eq!(order(&plan_with(&route, talk(), now, &|| 0.5)), expected, "{policy:?}");
+    };
+    stays(PolicyName::Fastest, &[paced(100, 1_000), paced(110, 1_000)], &[1, 0]);
+    stays(PolicyName::Fastest, &[paced(100, 1_000), paced(900, 1_000)], &[0, 1]);
+    let heavy = || Described { weight: 1_000, ..priced("1", "1") };
+    stays(PolicyName::Weighted, &[heavy(), priced("1", "1")], &[1, 0]);
+    stays(PolicyName::Weighted, &[heavy(), priced("9", "9")], &[0, 1]);
+    stays(PolicyName::Priority, &[priced("1", "1"), priced("1", "1")], &[0, 1]);
+}
+
+#[test]
+fn the_fastest_is_so_for_the_whole_answer() {
+    // 100 tokens: 100 + 1,000 ms, 600 + 100 ms, and one that nobody has asked yet.
+    check(PolicyName::Fastest, &[paced(100, 10_000), paced(600, 1_000), Described::default()], &[1, 0, 2]);
+}
+
+#[test]
+fn a_cold_target_is_asked_first_for_a_bounded_share_of_the_calls() {
+    let now = Instant::now();
+    let cold = || [paced(100, 1), Described::default(), paced(200, 1)];
+    let mut route = route(PolicyName::Fastest, &cold(), now);
+    route.explore_percent = 10;
+    let route = Arc::new(route);
+    let firsts = (0..2_000).filter(|_| plan(&route, ask(), now).targets[0].slot == 1).count();
+    // 200 expected; six standard deviations are 80.
+    assert!((120..=280).contains(&firsts), "{firsts}");
+}
+
+#[test]
+fn balanced_weighs_price_and_time_as_the_operator_says() {
+    let now = Instant::now();
+    let both = || {
+        [
+            Described { pace: Some((100, 1)), ..priced("4", "4") },
+            Described { pace: Some((300, 1)), ..priced("1", "1") },
+        ]
+    };
+    let with = |price, latency| {
+        let mut route = route(PolicyName::Balanced, &both(), now);
+        (route.balance.price, route.balance.latency) = (price, latency);
+        order(&planned(route, ask(), 0.5, now))
+    };
+    // Scores: 4 + 1 against 1 + 3; then 4 + 5 against 1 + 15.
+    assert_eq!(with(1, 1), [1, 0]);
+    assert_eq!(with(1, 5), [0, 1]);
+}
+
+fn left_out(described: Described, change: impl FnOnce(&mut Route), ask: Ask) -> Option<String> {
+    let now = Instant::now();
+    let mut route = route(PolicyName::Priority, &[described, Described::default()], now);
+    change(&mut route);
+    let plan = planned(route, ask, 0.5, now);
+    plan.excluded.iter().find(|(it, _)| it.slot == 0).map(|(_, why)| why.to_string())
+}
+
+#[test]
+fn a_target_that_cannot_serve_the_call_is_left_out_with_the_reason() {
+    let says = |described, change: fn(&mut Route), ask: Ask, words: &str| {
+        let why = left_out(described, change, ask);
+        assert!(why.as_ref().is_some_and(|it| it.contains(words)), "{words}: {why:?}");
+    };
+    let facts = |facts| Described { facts, ..Described::default() };
+    let blind = FactOptions { vision: Some(false), ..FactOptions::default() };
+    let sees = Ask { wants: Wants { vision: true, ..Wants::default() }, ..ask() };
+    says(facts(blind), |_| {}, sees.clone(), "no images");
+    assert_eq!(left_out(facts(blind), |_| {}, ask()), None);
+    assert_eq!(left_out(Described::default(), |_| {}, sees), None);
+    let small = FactOptions { context: Some(1_099), ..FactOptions::default() };
+    says(facts(small), |_| {}, ask(), "1099 tokens does not hold the 1100");
+    let enough = FactOptions { context: Some(1_100), ..FactOptions::default() };
+    assert_eq!(left_out(facts(enough), |_| {}, ask()), None);
+    let bound = |it: &mut Route| it.bounds.price = Some(Money::from_picos(1_000_000_000));
+    says(priced("1", "1"), bound, ask(), "cost 0.0011 USD, more than `max_price` 0.001");
+    assert_eq!(left_out(Described::default(), bound, ask()), None);
+    let patience = |it: &mut Route| it.bounds.first_token = Some(Duration::from_millis(200));
+    says(paced(300, 1), patience, ask(), "300 ms");
+    assert_eq!(left_out(paced(200, 1), patience, ask()), None);
+    let tagged = Ask { tags: vec!["eu".into()], ..ask() };
+    says(Described { tags: &["us"], ..Described::default() }, |_| {}, tagged.clone(), "tag `eu`");
+    assert_eq!(left_out(Described { tags: &["us", "eu"], ..Described::default() }, |_| {}, tagged), None);
+}
+
+#[test]
+fn where_no_window_is_large_enough_by_the_estimate_the_largest_is_tried() {
+    let now = Instant::now();
+    let window = |context| Described {
+        facts: FactOptions { context: Some(context), ..FactOptions::default() },
+        ..Described::default()
+    };
+    let plan = planned(route(PolicyName::Priority, &[window(500), window(900)], now), ask(), 0.5, now);
+    assert!(!plan.panic);
+    assert_eq!(order(&plan), [1, 0]);
+}
+
+#[test]
+fn a_canary_takes_its_share_and_a_conversation_stays_on_its_side() {
+    let now = Instant::now();
+    let mut with = route(PolicyName::Priority, &[Described::default()], now);
+    with.canary = Some(Canary { target: target(9, &Described::default(), now), percent: 30 });
+    let with = Arc::new(with);
+    let first = |ask: Ask, throw: f64| order(&plan_with(&with, ask, now, &|| throw))[0];
+    assert_eq!((first(ask(), 0.29), first(ask(), 0.31)), (9, 0));
+    let talk = |conversation| Ask { conversation: Some(conversation), ..ask() };
+    assert_eq!((first(talk(129), 0.99), first(talk(130), 0.0)), (9, 0));
+    with.canary.as_ref().unwrap().target.health.set_drained(true);
+    assert_eq!(first(ask(), 0.0), 0);
+}
+
+#[test]
+fn the_dice_are_thrown_only_where_something_is_drawn() {
+    let now = Instant::now();
+    let thrown = Cell::new(0);
+    let dice = || {
+        thrown.set(thrown.get() + 1);
+        0.5
+    };
+    let route = Arc::new(route(PolicyName::Priority, &[priced("1", "1"), priced("2", "2")], now));
+    plan_with(&route, ask(), now, &dice);
+    assert_eq!(thrown.get(), 0);
+}
