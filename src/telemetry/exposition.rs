@@ -122,7 +122,14 @@ fn a_call_shows_in_every_family_of_its_target() {
     let target = metrics.target("smart", "qwen");
     let mut record = call(Ended::Complete, 200);
     record.first_content = Some(Duration::from_millis(300));
-    record.usage = Some(Usage { input: 9, cached_input: 5, cache_write: 2, output: 4, reasoning: 3 });
+    record.usage = Some(Usage {
+        input: 9,
+        cached_input: 5,
+        cache_write: 2,
+        output: 4,
+        reasoning: 3,
+        ..Usage::default()
+    });
     target.observe(&record);
     let page = Page::of(&metrics);
     let of = |name: &str, more: &str| format!("tollgate_{name}{{{more}}}");

@@ -317,7 +317,14 @@ mod tests {
         call.stream = true;
         call.status = 200;
         call.failed_attempts.push(failed("deepseek", Kind::VendorFailed));
-        call.usage = Some(Usage { input: 9, cached_input: 5, cache_write: 0, output: 4, reasoning: 1 });
+        call.usage = Some(Usage {
+            input: 9,
+            cached_input: 5,
+            cache_write: 0,
+            output: 4,
+            reasoning: 1,
+            ..Usage::default()
+        });
         call.first_content = Some(Duration::from_micros(20_250));
         call.ended = Ended::Complete;
         let line = json(&call);
