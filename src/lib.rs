@@ -3,7 +3,7 @@
 //! # The map
 //! Dependencies point right; skipping is allowed; members of a brace do not know each other:
 //!
-//! `main → app → build → config → edge → snapshot → upstream → route → {vendor, health, telemetry} → {api, error} → names`
+//! `main → app → build → config → edge → snapshot → upstream → route → {vendor, price, health, telemetry} → {api, error} → names`
 //!
 //! ([`sim`], the simulated vendor, and [`summary`], what a terminal is told, stand beside the chain.)
 //!
@@ -30,6 +30,7 @@ pub mod edge;
 pub mod error;
 pub mod health;
 pub mod names;
+pub mod price;
 pub mod route;
 pub mod sim;
 pub mod snapshot;

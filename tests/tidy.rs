@@ -21,7 +21,7 @@ const RANKS: &[&[&str]] = &[
     &["snapshot"],
     &["upstream"],
     &["route"],
-    &["vendor", "health", "telemetry", "sim"],
+    &["vendor", "price", "health", "telemetry", "sim"],
     &["api"],
     &["error"],
     &["names"],

@@ -1,0 +1,39 @@
+//! What a call costs: prices with dates, prompt bounds and hours, and the one sum that routing, headers, log and metrics
+//! share. Pure: the moment arrives from outside. It does not count tokens: that is [`crate::api::usage`].
+//!
+//! * [`options`]: what the catalogue and gateway.yaml may say; [`calendar`]: dates, hours, holidays.
+//! * [`rates`]: the prices of one model, read from options; [`cost`]: what usage costs at them.
+//! * [`book`]: all of them by vendor and model, from `catalogue.yaml` and the operator.
+
+pub mod book;
+pub mod calendar;
+pub mod cost;
+pub mod options;
+pub mod rates;
+
+#[cfg(test)]
+mod tests;
+
+pub use book::PriceBook;
+pub use cost::{ServiceTier, cost};
+pub use rates::Price;
+
+/// What is wrong with a price: the option below the one that was read, and words that follow its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceFault {
+    /// Keys and list indices, such as `when`, `0`, `utc`, `1`.
+    pub path: Vec<String>,
+    pub message: String,
+}
+
+impl PriceFault {
+    fn new(path: &[&str], message: impl Into<String>) -> Self {
+        Self { path: path.iter().map(ToString::to_string).collect(), message: message.into() }
+    }
+
+    /// The same fault, seen from further out.
+    fn below(mut self, path: &[&str]) -> Self {
+        self.path.splice(0..0, path.iter().map(ToString::to_string));
+        self
+    }
+}
