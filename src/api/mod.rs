@@ -5,3 +5,4 @@ pub mod error_body;
 pub mod money;
 pub mod request;
 pub mod usage;
+pub mod wants;

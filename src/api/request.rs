@@ -8,6 +8,7 @@ use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::api::wants::{Wants, Wish};
 use crate::error::Error;
 
 /// What a request body says at its top level.
@@ -24,11 +25,27 @@ pub struct RequestScan {
     pub first_field: usize,
     /// The object has no field: one that is inserted needs no comma behind it.
     pub is_empty: bool,
-    pub wants: StubWants,
+    pub wants: Wants,
 }
-#[derive(Debug, Default, PartialEq)]
-pub struct StubWants { pub output_max: Option<u64>, pub tools: bool, pub json_schema: bool, pub reasoning: bool, pub conversation: Option<u64>, pub tier: crate::api::usage::ServiceTier }
-pub fn has_images(_: &[u8]) -> bool { false }
+
+/// A top-level field that is read.
+enum Field {
+    Model,
+    Stream,
+    StreamOptions,
+    Wish(Wish),
+}
+
+impl Field {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "model" => Some(Self::Model),
+            "stream" => Some(Self::Stream),
+            "stream_options" => Some(Self::StreamOptions),
+            _ => Wish::of_field(name).map(Self::Wish),
+        }
+    }
+}
 
 /// Reads `body`, which must be one JSON object no deeper than `depth_max`.
 /// A field that decides policy and stands there twice is refused: gateway and vendor could read different ones.
@@ -36,23 +53,25 @@ pub fn scan(body: &[u8], depth_max: usize) -> Result<RequestScan, Error> {
     check_depth(body, depth_max)?;
     let mut scan = RequestScan::default();
     let mut stream_seen = false;
-    let fields = each_field(body, |key, value| match key {
-        "model" => {
-            once(scan.model.is_some() || scan.null_model.is_some(), key)?;
+    let fields = each_field(body, |field, value| match field {
+        Field::Model => {
+            once(scan.model.is_some() || scan.null_model.is_some(), "model")?;
             match value.get() {
                 "null" => scan.null_model = Some(place(body, value)),
-                _ => scan.model = Some(text(body, value, key)?),
+                _ => scan.model = Some(text(body, value, "model")?),
             }
             Ok(())
         }
-        "stream" => {
+        Field::Stream => {
             let seen = std::mem::replace(&mut stream_seen, true);
-            once(seen, key).and_then(|()| flag(value, key)).map(|it| scan.stream = it)
+            once(seen, "stream").and_then(|()| flag(value, "stream")).map(|it| scan.stream = it)
         }
-        "stream_options" => {
-            once(scan.stream_options.is_some(), key).map(|()| scan.stream_options = Some(place(body, value)))
+        Field::StreamOptions => once(scan.stream_options.is_some(), "stream_options")
+            .map(|()| scan.stream_options = Some(place(body, value))),
+        Field::Wish(wish) => {
+            scan.wants.note(wish, value.get());
+            Ok(())
         }
-        _ => Ok(()),
     })?;
     scan.is_empty = fields == 0;
     scan.first_field = 1 + body.iter().position(|it| *it == b'{').unwrap_or(0);
@@ -63,8 +82,8 @@ pub fn scan(body: &[u8], depth_max: usize) -> Result<RequestScan, Error> {
 pub fn field_place(body: &[u8], name: &str) -> Option<Range<usize>> {
     let mut found = None;
     let visit = FieldVisitor {
-        wanted: |key: &str| key == name,
-        each: |_: &str, value: &RawValue| {
+        wanted: |key: &str| (key == name).then_some(()),
+        each: |(), value: &RawValue| {
             found = Some(place(body, value));
             Ok(())
         },
@@ -74,10 +93,9 @@ pub fn field_place(body: &[u8], name: &str) -> Option<Range<usize>> {
 }
 
 /// Returns how many fields there are.
-fn each_field(body: &[u8], each: impl FnMut(&str, &RawValue) -> Result<(), String>) -> Result<usize, Error> {
+fn each_field(body: &[u8], each: impl FnMut(Field, &RawValue) -> Result<(), String>) -> Result<usize, Error> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let wanted = |key: &str| matches!(key, "model" | "stream" | "stream_options");
-    json.deserialize_map(FieldVisitor { wanted, each })
+    json.deserialize_map(FieldVisitor { wanted: Field::named, each })
         .and_then(|fields| json.end().map(|()| fields))
         .map_err(|fault| {
             let text = fault.to_string();
@@ -129,14 +147,15 @@ fn place(body: &[u8], value: &RawValue) -> Range<usize> {
 }
 
 struct FieldVisitor<W, F> {
+    /// What a name is read as; None: skipped.
     wanted: W,
     each: F,
 }
 
-impl<'de, W, F> Visitor<'de> for FieldVisitor<W, F>
+impl<'de, W, K, F> Visitor<'de> for FieldVisitor<W, F>
 where
-    W: Fn(&str) -> bool,
-    F: FnMut(&str, &RawValue) -> Result<(), String>,
+    W: Fn(&str) -> Option<K>,
+    F: FnMut(K, &RawValue) -> Result<(), String>,
 {
     type Value = usize;
 
@@ -149,9 +168,9 @@ where
         while let Some(key) = map.next_key_seed(KeySeed(&self.wanted))? {
             fields += 1;
             match key {
-                Some(name) => {
+                Some(field) => {
                     let value: &RawValue = map.next_value()?;
-                    (self.each)(&name, value).map_err(A::Error::custom)?;
+                    (self.each)(field, value).map_err(A::Error::custom)?;
                 }
                 None => {
                     map.next_value::<IgnoredAny>()?;
@@ -165,23 +184,23 @@ where
 /// Reads a key without keeping it unless it is wanted.
 struct KeySeed<'a, W>(&'a W);
 
-impl<'de, W: Fn(&str) -> bool> DeserializeSeed<'de> for KeySeed<'_, W> {
-    type Value = Option<String>;
+impl<'de, W: Fn(&str) -> Option<K>, K> DeserializeSeed<'de> for KeySeed<'_, W> {
+    type Value = Option<K>;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<'de, W: Fn(&str) -> bool> Visitor<'de> for KeySeed<'_, W> {
-    type Value = Option<String>;
+impl<'de, W: Fn(&str) -> Option<K>, K> Visitor<'de> for KeySeed<'_, W> {
+    type Value = Option<K>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field name")
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok((self.0)(key).then(|| key.to_owned()))
+        Ok((self.0)(key))
     }
 }
 
