@@ -4,6 +4,7 @@ pub mod catalogue;
 pub mod cause;
 pub mod failure;
 pub mod limits;
+pub mod models;
 pub mod sse;
 pub mod stream;
 pub mod when;
