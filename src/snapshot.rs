@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::names::{ModelName, UpstreamId};
-use crate::route::options::{PolicyName, RouteOptions, TargetOptions};
-use crate::route::table::{Route, RouteTable, Target};
+use crate::route::options::{PolicyName, RouteOptions, ShadowOptions, TargetOptions};
+use crate::route::table::{Route, RouteTable, Shadow, Target};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
 use crate::upstream::dispatch::DispatchBounds;
@@ -164,7 +164,21 @@ impl Builder<'_> {
             off: options.targets.iter().filter_map(|it| self.why_off(&it.upstream)).collect(),
             system: options.system.clone(),
             single_flight: options.single_flight.then(|| self.metrics.shared_calls(label)),
+            shadow: options.shadow.as_ref().and_then(|it| self.shadow(label, options, it)),
         })
+    }
+
+    /// None where the upstream of it is off.
+    fn shadow(&self, label: &str, options: &RouteOptions, shadow: &ShadowOptions) -> Option<Shadow> {
+        let own = RouteOptions {
+            targets: vec![shadow.target.clone()],
+            policy: PolicyName::Priority,
+            shadow: None,
+            single_flight: false,
+            ..options.clone()
+        };
+        let route = self.configured(&format!("{label} (shadow)"), &own);
+        (!route.targets.is_empty()).then_some(Shadow { route, percent: shadow.percent })
     }
 
     fn why_off(&self, upstream: &UpstreamId) -> Option<(UpstreamId, String)> {
@@ -197,5 +211,6 @@ fn plain_route(label: &str, targets: Vec<Arc<Target>>) -> Arc<Route> {
         off: Vec::new(),
         system: None,
         single_flight: None,
+        shadow: None,
     })
 }

@@ -98,6 +98,7 @@ mod tests {
             off: Vec::new(),
             system: None,
             single_flight: None,
+            shadow: None,
         })
     }
 

@@ -37,6 +37,16 @@ pub struct Route {
     pub system: Option<String>,
     /// Counts the calls that share another's answer; none: they never do.
     pub single_flight: Option<SharedCalls>,
+    /// Where a share of the calls is mirrored to.
+    pub shadow: Option<Shadow>,
+}
+
+/// A target that is tried with copies of calls.
+pub struct Shadow {
+    /// A route of its own, with this one target.
+    pub route: Arc<Route>,
+    /// Share of the calls, in per cent.
+    pub percent: u32,
 }
 
 /// All routes of one configuration.
@@ -147,6 +157,7 @@ mod tests {
             off: Vec::new(),
             system: None,
             single_flight: None,
+            shadow: None,
         })
     }
 
