@@ -153,6 +153,7 @@ fn retire(old: Option<Simulated>, call_max: Duration) {
 fn targets(snapshot: &Snapshot) -> HashSet<(String, String)> {
     let routes = snapshot.routes.routes();
     routes
+        .flat_map(|it| std::iter::once(it).chain(it.shadow.as_ref().map(|shadow| &shadow.route)))
         .flat_map(|route| {
             route.targets.iter().map(move |it| (route.label.to_string(), it.upstream.to_string()))
         })

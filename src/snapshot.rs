@@ -12,8 +12,8 @@ use crate::api::money::Money;
 use crate::health::output::OutputMean;
 use crate::health::warmth::Warmth;
 use crate::price::book::PriceBook;
-use crate::route::options::{RouteOptions, TargetOptions};
-use crate::route::table::{Bounds, Canary, Route, RouteTable};
+use crate::route::options::{PolicyName, RouteOptions, ShadowOptions, TargetOptions};
+use crate::route::table::{Bounds, Canary, Route, RouteTable, Shadow};
 use crate::route::target::{Offer, Target};
 use crate::telemetry::Metrics;
 use crate::upstream::Upstream;
@@ -186,6 +186,7 @@ impl Builder<'_> {
             output: self.output_mean(label),
             warmth: Arc::clone(self.warmth),
             single_flight: options.single_flight.then(|| self.metrics.shared_calls(label)),
+            shadow: options.shadow.as_ref().and_then(|it| self.shadow(label, options, it)),
         })
     }
 
@@ -204,6 +205,20 @@ impl Builder<'_> {
     fn plain_route(&self, label: &str, targets: Vec<Arc<Target>>) -> Arc<Route> {
         let output = self.output_mean(label);
         Arc::new(Route { output, ..Route::plain(label, targets, self.warmth) })
+    }
+
+    /// None where the upstream of it is off.
+    fn shadow(&self, label: &str, options: &RouteOptions, shadow: &ShadowOptions) -> Option<Shadow> {
+        let own = RouteOptions {
+            targets: vec![shadow.target.clone()],
+            policy: PolicyName::Priority,
+            shadow: None,
+            single_flight: false,
+            canary: None,
+            ..options.clone()
+        };
+        let route = self.configured(&format!("{label} (shadow)"), &own);
+        (!route.targets.is_empty()).then_some(Shadow { route, percent: shadow.percent })
     }
 
     fn why_off(&self, upstream: &UpstreamId) -> Option<(UpstreamId, String)> {

@@ -12,7 +12,7 @@ use crate::api::wants::{Wants, Wish};
 use crate::error::Error;
 
 /// What a request body says at its top level.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestScan {
     /// The model's name, unescaped, and the place of its JSON string, quotes included.
     pub model: Option<(String, Range<usize>)>,

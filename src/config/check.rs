@@ -7,7 +7,7 @@ use http::Uri;
 
 use crate::edge::options::AuthMode;
 use crate::names::Secret;
-use crate::route::options::RouteOptions;
+use crate::route::options::{RouteOptions, TargetOptions};
 
 use super::GatewayOptions;
 use super::fault::hint;
@@ -63,6 +63,7 @@ fn check_routes(draft: &mut Draft, options: &GatewayOptions, resolved: &Resolved
             draft.fault(&option, format!("the {} `{}` has a route already", matched.0, matched.1));
         }
         check_targets(draft, &index, route, matched.1, resolved);
+        check_shadow(draft, &index, route, matched.1, resolved);
     }
 }
 
@@ -82,26 +83,44 @@ fn check_targets(draft: &mut Draft, index: &str, route: &RouteOptions, name: &st
     }
     let mut unused = Vec::new();
     for (position, target) in route.targets.iter().enumerate() {
-        let upstream = target.upstream.as_str();
-        if resolved.is_used(upstream) {
-            continue;
-        }
-        if let Some(reason) = resolved.reason(upstream) {
-            unused.push(format!("`{upstream}` is off ({reason})"));
-            continue;
-        }
         let position = position.to_string();
-        let option = [&path[..], &[position.as_str(), "upstream"]].concat();
-        // A target is text or a map; only the map has a value for the upstream alone.
-        let known = option.len() - usize::from(!draft.tree.has(&option));
-        let hint = hint(upstream, resolved.names());
-        draft.fault(&option[..known], format!("no upstream is called `{upstream}`{hint}"));
+        let option = [&path[..], &[position.as_str()]].concat();
+        unused.extend(check_target(draft, &option, target, resolved));
     }
     if unused.len() == route.targets.len() {
         draft.fault(&path, format!("route `{name}` has no target in use: {}", unused.join(", ")));
     } else {
         draft.warnings.extend(unused.iter().map(|it| format!("route `{name}`: target {it}")));
     }
+}
+
+/// What to say of a target whose upstream is off.
+fn check_target(
+    draft: &mut Draft,
+    path: &[&str],
+    target: &TargetOptions,
+    resolved: &Resolved,
+) -> Option<String> {
+    let upstream = target.upstream.as_str();
+    if resolved.is_used(upstream) {
+        return None;
+    }
+    if let Some(reason) = resolved.reason(upstream) {
+        return Some(format!("`{upstream}` is off ({reason})"));
+    }
+    let option = [path, &["upstream"]].concat();
+    // A target is text or a map; only the map has a value for the upstream alone.
+    let known = option.len() - usize::from(!draft.tree.has(&option));
+    let hint = hint(upstream, resolved.names());
+    draft.fault(&option[..known], format!("no upstream is called `{upstream}`{hint}"));
+    None
+}
+
+fn check_shadow(draft: &mut Draft, index: &str, route: &RouteOptions, name: &str, resolved: &Resolved) {
+    let Some(shadow) = &route.shadow else { return };
+    let path = ["routes", index, "shadow", "target"];
+    let off = check_target(draft, &path, &shadow.target, resolved);
+    draft.warnings.extend(off.map(|it| format!("route `{name}`: shadow {it}")));
 }
 
 fn check_defaults(draft: &mut Draft, options: &GatewayOptions, resolved: &Resolved) {

@@ -4,7 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName};
 
-use crate::api::request::{RequestScan, has_images};
+use crate::api::request::RequestScan;
+use crate::api::wants::has_images;
 use crate::error::Error;
 use crate::price::estimate::prompt_tokens;
 use crate::route::ask::{Ask, Wants};
@@ -34,8 +35,8 @@ pub fn ask(route: &Route, model: &str, body: Option<Scanned<'_>>, tags: Vec<Stri
             json_schema: wants.json_schema,
             reasoning: wants.reasoning,
         },
-        conversation: wants.conversation,
-        tier: wants.tier,
+        conversation: wants.affinity(),
+        tier: wants.service_tier.unwrap_or_default(),
         tags,
         ..Ask::of_model(model, at)
     }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::edge::auth::ClientTable;
 use crate::edge::options::{CorsOptions, LimitOptions};
+use crate::edge::shadow::Shadows;
 use crate::edge::single_flight::Flights;
 use crate::edge::stall::Stalls;
 use crate::names::Secret;
@@ -54,6 +55,7 @@ pub struct Gateway {
     pub stalls: Stalls,
     /// The calls that others like them may join.
     pub flights: Arc<Flights>,
+    pub shadows: Shadows,
     stopping: AtomicBool,
     /// The faults of the last refused reload, as text; empty after a good one.
     pub last_faults: ArcSwap<Vec<String>>,
@@ -68,6 +70,7 @@ impl Gateway {
             cut: CancellationToken::new(),
             stalls: Stalls::default(),
             flights: Arc::default(),
+            shadows: Shadows::default(),
             stopping: AtomicBool::new(false),
             last_faults: ArcSwap::default(),
         })

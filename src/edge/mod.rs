@@ -20,6 +20,7 @@ pub mod models;
 pub mod options;
 pub mod rescue;
 pub mod serve;
+pub mod shadow;
 pub mod shared;
 pub mod single_flight;
 pub mod spec;

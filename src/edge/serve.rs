@@ -18,7 +18,7 @@ use crate::edge::gateway::{Gateway, Serving};
 use crate::edge::intake::{self, Taken};
 use crate::edge::models::unknown_model;
 use crate::edge::single_flight::{self, Key};
-use crate::edge::{cors, headers, models, rescue};
+use crate::edge::{cors, headers, models, rescue, shadow};
 use crate::error::{Error, Kind, Origin};
 use crate::names::{ModelName, RequestId};
 use crate::route::plan::{Plan, plan};
@@ -279,12 +279,13 @@ fn no_upstream() -> Error {
 
 /// Sends the call. A streaming client that waits long is told so, while the search for an answer goes on.
 async fn dispatch(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     serving: &Arc<Serving>,
     prepared: Box<Prepared>,
     mut end: Box<FinishGuard>,
     patience: Duration,
 ) -> Response<Body> {
+    shadow::mirror(gateway, serving, &prepared.call, &prepared.plan, &end.record);
     let watch = Watch { stalls: &gateway.stalls, patience };
     let wait = serving.snapshot.rules.waiting_comment;
     let failover_open = prepared.plan.targets.len() > 1;

@@ -3,34 +3,7 @@
 use super::Price;
 use super::rates::{Denomination, Rates, Row};
 use crate::api::money::Money;
-use crate::api::usage::Usage;
-
-/// How soon the vendor serves a call, as `service_tier` says in requests and answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ServiceTier {
-    #[default]
-    Default,
-    Batch,
-    Flex,
-    /// Also called `fast`.
-    Priority,
-}
-
-impl ServiceTier {
-    /// The tier of that name; any other word, `auto` and `standard` among them, is the default one.
-    pub fn parse(name: &str) -> Self {
-        match name {
-            "batch" => Self::Batch,
-            "flex" => Self::Flex,
-            "priority" | "fast" => Self::Priority,
-            _ => Self::Default,
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
+use crate::api::usage::{ServiceTier, Usage};
 
 /// What a call costs; `None` where that is unknown, which is not 0. What the vendor itself stated wins.
 pub fn cost(price: Option<&Price>, usage: &Usage, at: u64, tier: ServiceTier) -> Option<Money> {

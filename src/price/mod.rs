@@ -15,7 +15,7 @@ pub mod rates;
 mod tests;
 
 pub use book::PriceBook;
-pub use cost::{ServiceTier, cost};
+pub use cost::cost;
 pub use rates::Price;
 
 /// What is wrong with a price: the option below the one that was read, and words that follow its name.

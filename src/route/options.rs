@@ -46,6 +46,21 @@ pub struct RouteOptions {
     /// Whether identical calls of one client that are in flight at the same time share one upstream call: embeddings, and
     /// chat and legacy completions at `temperature: 0`. Default false.
     pub single_flight: bool,
+    /// Where a share of the calls is mirrored to, with the answer thrown away. Default: nowhere.
+    pub shadow: Option<ShadowOptions>,
+}
+
+/// Calls mirrored to a target that is to be tried.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowOptions {
+    /// `upstream/model`, or `upstream` for the model the client named. Its answers are paid for like any other's.
+    pub target: TargetOptions,
+    /// Share of the route's calls, in per cent. Default 1; 0 to 100. At most 64 are under way at once, beyond that they
+    /// are left out.
+    #[serde(default = "one")]
+    #[schemars(range(max = 100))]
+    pub percent: u32,
 }
 
 impl Default for RouteOptions {
@@ -64,6 +79,7 @@ impl Default for RouteOptions {
             tags: Vec::new(),
             canary: None,
             single_flight: false,
+            shadow: None,
         }
     }
 }

@@ -36,6 +36,16 @@ pub struct Route {
     pub warmth: Arc<Warmth>,
     /// Counts the calls that share another's answer; none: they never do.
     pub single_flight: Option<SharedCalls>,
+    /// Where a share of the calls is mirrored to.
+    pub shadow: Option<Shadow>,
+}
+
+/// A target that is tried with copies of calls.
+pub struct Shadow {
+    /// A route of its own, with this one target.
+    pub route: Arc<Route>,
+    /// Share of the calls, in per cent.
+    pub percent: u32,
 }
 
 /// What every target of a route must keep to.
@@ -70,6 +80,7 @@ impl Route {
             output: Arc::default(),
             warmth: Arc::clone(warmth),
             single_flight: None,
+            shadow: None,
         }
     }
 

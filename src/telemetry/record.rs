@@ -134,6 +134,8 @@ pub struct CallRecord {
     pub error: Option<Kind>,
     /// Its answer is that of another call like it, which asked and has the usage.
     pub shared: bool,
+    /// It mirrors a client's call, whose id it bears, and nobody gets its answer.
+    pub shadow: bool,
     pub ended: Ended,
 }
 
@@ -163,6 +165,7 @@ impl CallRecord {
             bytes_out: 0,
             error: None,
             shared: false,
+            shadow: false,
             ended: Ended::ClientGone,
         }
     }
@@ -205,7 +208,7 @@ impl CallRecord {
 
     pub(super) fn write_text_in(&self, out: &mut String, colour: bool) {
         line::write_head(out, self.level(), colour);
-        write!(out, " call {} {} {}", self.method, self.endpoint.as_str(), self.ended.as_str())
+        write!(out, " {} {} {} {}", self.event(), self.method, self.endpoint.as_str(), self.ended.as_str())
             .and_then(|()| if self.status == 0 { Ok(()) } else { write!(out, " {}", self.status) })
             .and_then(|()| write!(out, " {:.1}ms", millis(self.started.elapsed())))
             .expect("writing into a String cannot fail");
@@ -233,10 +236,14 @@ impl CallRecord {
         out.push_str(&usage.unwrap_or_default());
     }
 
+    fn event(&self) -> &'static str {
+        if self.shadow { "shadow" } else { "call" }
+    }
+
     fn write_who<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         map.serialize_entry("ts", Stamp::now().as_str())?;
         map.serialize_entry("level", self.level().as_str())?;
-        map.serialize_entry("event", "call")?;
+        map.serialize_entry("event", self.event())?;
         map.serialize_entry("request_id", self.id.as_str())?;
         map.serialize_entry("method", self.method.as_str())?;
         map.serialize_entry("endpoint", self.endpoint.as_str())?;

@@ -85,6 +85,18 @@ impl Call {
         }
     }
 
+    /// The same call once more, if its body is held: no byte of it is copied.
+    pub fn again(&self) -> Option<Self> {
+        let CallBody::Json { body, scan } = &self.body else { return None };
+        Some(Self {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            headers: self.headers.clone(),
+            body: CallBody::Json { body: body.clone(), scan: scan.clone() },
+            ..*self
+        })
+    }
+
     /// Whether the client named a model.
     pub fn names_model(&self) -> bool {
         !matches!(self.body, CallBody::Plain(_))

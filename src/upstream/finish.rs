@@ -33,12 +33,19 @@ pub struct FinishGuard {
     closed: bool,
     /// The call's place among those in flight, once it was let in. Free before the gauge says so.
     pub place: Option<Place>,
-    _in_flight: InFlight,
+    _in_flight: Option<InFlight>,
 }
 
 impl FinishGuard {
     pub fn new(record: CallRecord, metrics: Arc<Metrics>, log: LogHandle, cut: CancellationToken) -> Self {
         let in_flight = metrics.call_started();
+        let mut end = Self::aside(record, metrics, log, cut);
+        end._in_flight = Some(in_flight);
+        end
+    }
+
+    /// For a call that no client waits for: it is not among those in flight.
+    pub fn aside(record: CallRecord, metrics: Arc<Metrics>, log: LogHandle, cut: CancellationToken) -> Self {
         Self {
             record,
             metrics,
@@ -49,7 +56,7 @@ impl FinishGuard {
             cut,
             closed: false,
             place: None,
-            _in_flight: in_flight,
+            _in_flight: None,
         }
     }
 

@@ -31,6 +31,7 @@ mod refusals;
 mod reload;
 mod responses_stream;
 mod secrets;
+mod shadow;
 mod shutdown;
 mod single_flight;
 mod smuggling;

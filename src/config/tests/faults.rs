@@ -243,3 +243,19 @@ fn wide_addresses_need_keys_or_a_word() {
     assert_eq!(load("admin: 0.0.0.0:8081", &[]).unwrap().warnings.len(), 1);
     assert_eq!(load("admin: 0.0.0.0:8081\nadmin_key: k", &[]).unwrap().warnings.len(), 0);
 }
+
+#[test]
+fn what_contradicts_itself_in_limits_and_shadows_is_refused() {
+    check(
+        "limits: { body_bytes_max: 2048, held_bytes_max: 2047 }",
+        &[],
+        &["1:49: `held_bytes_max` must not be below `body_bytes_max`"],
+    );
+    let shadow = |target: &str, message: &str| {
+        let yaml =
+            format!("routes:\n- {{model: a, targets: [sim], shadow: {{target: {target}, percent: 5}}}}");
+        check(&yaml, &[], &[message]);
+    };
+    shadow("smi/x", "2:47: no upstream is called `smi`");
+    shadow("{ upstream: nobody }", "2:59: no upstream is called `nobody`");
+}
