@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::names::{ModelName, UpstreamId};
 use crate::api::money::Money;
 use crate::health::output::OutputMean;
 use crate::health::warmth::Warmth;
+use crate::names::{ModelName, UpstreamId};
 use crate::price::book::PriceBook;
 use crate::route::options::{PolicyName, RouteOptions, ShadowOptions, TargetOptions};
 use crate::route::table::{Bounds, Canary, Route, RouteTable, Shadow};
@@ -165,9 +165,10 @@ impl Builder<'_> {
     fn configured(&self, label: &str, options: &RouteOptions) -> Arc<Route> {
         let defaults =
             options.defaults.iter().map(|(name, value)| (name.clone(), Bytes::from(value.to_string())));
-        let canary = options.canary.as_ref().and_then(|it| {
-            Some(Canary { target: self.named(label, &it.target)?, percent: it.percent })
-        });
+        let canary = options
+            .canary
+            .as_ref()
+            .and_then(|it| Some(Canary { target: self.named(label, &it.target)?, percent: it.percent }));
         Arc::new(Route {
             label: label.into(),
             policy: options.policy,

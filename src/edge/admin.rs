@@ -13,8 +13,8 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::edge::body::Body;
 use crate::edge::ask::tags;
+use crate::edge::body::Body;
 use crate::edge::explain::explain_body;
 use crate::edge::gateway::{Gateway, Serving};
 use crate::edge::rescue;

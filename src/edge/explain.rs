@@ -42,7 +42,8 @@ pub fn explain(
     let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, None, model))?;
     let plan = plan(found.route, ask(found.route, found.model, body, tags), now);
     let attempts_max = snapshot.rules.bounds.attempts_max;
-    let out = plan.excluded.iter().filter(|(target, _)| !plan.targets.iter().any(|it| Arc::ptr_eq(it, target)));
+    let out =
+        plan.excluded.iter().filter(|(target, _)| !plan.targets.iter().any(|it| Arc::ptr_eq(it, target)));
     let out = out.map(|(target, why)| {
         json!({"upstream": target.upstream.as_str(), "model": target.model_for(plan.model()), "reason": why.to_string()})
     });

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::edge::body::Body;
 use crate::edge::flow::Watch;
 use crate::edge::gateway::{Gateway, Serving};
+use crate::route::ask::Ask;
 use crate::route::plan::{Plan, plan};
 use crate::telemetry::{CallRecord, Ended};
 use crate::upstream::call::Call;
@@ -41,7 +42,9 @@ pub fn mirror(
     if fastrand::u32(0..100) >= shadow.percent || gateway.is_stopping() {
         return;
     }
-    let plan = plan(&shadow.route, &planned.model, Instant::now());
+    // A copy says nothing of where the conversation is.
+    let ask = Ask { conversation: None, ..planned.ask.clone() };
+    let plan = plan(&shadow.route, ask, Instant::now());
     // A target that is out is not tried for nobody's sake.
     let (false, Some(call), Ok(place)) =
         (plan.panic, call.again(), gateway.shadows.0.clone().try_acquire_owned())
@@ -49,8 +52,9 @@ pub fn mirror(
         return;
     };
     let record = CallRecord { started: Instant::now(), shadow: true, ..record.clone() };
-    let end =
+    let mut end =
         FinishGuard::aside(record, Arc::clone(&gateway.metrics), gateway.log.clone(), gateway.cut.clone());
+    end.planned(&plan);
     let mirrored = Mirrored { call, plan, end: Box::new(end), _place: place };
     tokio::spawn(mirrored.run(Arc::clone(gateway), Arc::clone(serving)));
 }

@@ -305,7 +305,9 @@ impl UpstreamHealth {
     }
 
     /// stub
-    pub fn share(&self, _: Instant) -> f32 { 1.0 }
+    pub fn share(&self, _: Instant) -> f32 {
+        1.0
+    }
 
     /// Whether that key may be used now.
     pub fn may_use_key(&self, key: usize, now: Instant) -> bool {

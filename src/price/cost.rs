@@ -22,7 +22,7 @@ impl Row {
     fn cost(&self, usage: &Usage, at: u64, tier: ServiceTier) -> Money {
         let rates = self.rates_for(at, usage.input);
         let (tokens, fee) = (tokens(rates, usage), u128::from(rates.per_request));
-        let multiplier = self.multipliers[tier.index()];
+        let multiplier = self.multipliers[place(tier)];
         let picos = match (multiplier, self.money) {
             // The usual case takes no division.
             (1_000, Denomination::Dollars) => tokens.saturating_add(fee),
@@ -80,4 +80,14 @@ fn take(left: &mut u64, part: u64) -> u64 {
     let taken = part.min(*left);
     *left -= taken;
     taken
+}
+
+/// Where a tier's multiple stands. Capacity that was paid for beforehand is reckoned as if it were not.
+fn place(tier: ServiceTier) -> usize {
+    match tier {
+        ServiceTier::Default | ServiceTier::Scale => 0,
+        ServiceTier::Batch => 1,
+        ServiceTier::Flex => 2,
+        ServiceTier::Priority => 3,
+    }
 }

@@ -8,6 +8,7 @@
 pub mod book;
 pub mod calendar;
 pub mod cost;
+pub mod estimate;
 pub mod options;
 pub mod rates;
 

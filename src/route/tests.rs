@@ -137,7 +137,11 @@ fn the_cheapest_is_so_for_this_very_call() {
     // 1,000 in and 100 out: 0.0012, 0.0011 and 0.0030 USD.
     check(PolicyName::Cheapest, &[priced("1", "2"), priced("0.1", "10"), priced("3", "0")], &[1, 0, 2]);
     // A free target is the cheapest, one of unknown price comes last.
-    check(PolicyName::Cheapest, &[Described::default(), priced("0.01", "0.01"), priced("0", "0")], &[2, 1, 0]);
+    check(
+        PolicyName::Cheapest,
+        &[Described::default(), priced("0.01", "0.01"), priced("0", "0")],
+        &[2, 1, 0],
+    );
 }
 
 #[test]
@@ -176,11 +180,7 @@ fn a_conversation_stays_where_it_is_while_that_costs_nothing() {
     let talk = || Ask { conversation: Some(7), ..ask() };
     let stays = |policy, targets: &[Described], expected: &[usize]| {
         let route = Arc::new(route(policy, targets, now));
-        route.warmth.note(
-            7,
-            Warm { target: route.targets[1].fingerprint("m"), key: 0, tokens: 1 },
-            now,
-        );
+        route.warmth.note(7, Warm { target: route.targets[1].fingerprint("m"), key: 0, tokens: 1 }, now);
         assert_eq!(order(&plan_with(&route, talk(), now, &|| 0.5)), expected, "{policy:?}");
     };
     stays(PolicyName::Fastest, &[paced(100, 1_000), paced(110, 1_000)], &[1, 0]);

@@ -4,9 +4,9 @@ mod book;
 mod edges;
 mod vendors;
 
+use super::PriceBook;
 use super::calendar::moment;
-use super::{PriceBook, ServiceTier};
-use crate::api::usage::Usage;
+use crate::api::usage::{ServiceTier, Usage};
 
 /// A Saturday, and so no peak anywhere.
 const NOON: &str = "2026-11-21T12:00:00Z";
