@@ -2,5 +2,6 @@
 
 pub mod catalogue;
 pub mod failure;
+pub mod models;
 pub mod sse;
 pub mod stream;
