@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::names::{ModelName, UpstreamId};
+use crate::price::options::PriceOptions;
 
 /// One route: a model name or prefix and the targets that serve it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -46,6 +47,8 @@ pub struct TargetOptions {
     /// The vendor's name for the model; absent: the client's name is kept.
     pub model: Option<ModelName>,
     pub weight: u32,
+    /// What its calls cost; it comes before all else that is known.
+    pub price: Option<PriceOptions>,
 }
 
 /// How a target is written: text or map.
@@ -69,6 +72,8 @@ struct TargetFields {
     #[serde(default = "one")]
     #[schemars(range(max = 1_000_000))]
     weight: u32,
+    /// What its calls cost. Default: what the upstream says, else what is known of the model.
+    price: Option<PriceOptions>,
 }
 
 fn one() -> u32 {
@@ -83,7 +88,7 @@ impl<'de> Deserialize<'de> for TargetOptions {
             type Value = TargetOptions;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a target: `upstream/model`, `upstream`, or {upstream, model, weight}")
+                f.write_str("a target: `upstream/model`, `upstream`, or {upstream, model, weight, price}")
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<TargetOptions, E> {
@@ -94,12 +99,14 @@ impl<'de> Deserialize<'de> for TargetOptions {
                 if upstream.is_empty() || model.is_some_and(str::is_empty) {
                     return Err(E::custom(format!("`{text}` is not `upstream/model`")));
                 }
-                Ok(TargetOptions { upstream: upstream.into(), model: model.map(Into::into), weight: 1 })
+                let model = model.map(Into::into);
+                Ok(TargetOptions { upstream: upstream.into(), model, weight: 1, price: None })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TargetOptions, A::Error> {
                 let fields = TargetFields::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(TargetOptions { upstream: fields.upstream, model: fields.model, weight: fields.weight })
+                let TargetFields { upstream, model, weight, price } = fields;
+                Ok(TargetOptions { upstream, model, weight, price })
             }
         }
         deserializer.deserialize_any(TargetVisitor)
