@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use crate::edge::spec::{ClientSpec, TlsSpec};
 use crate::names::UpstreamId;
+use crate::price::PriceBook;
 use crate::upstream::spec::{ProxySpec, UpstreamSpec};
 
 use super::env::{self, Environment};
@@ -15,7 +17,7 @@ use super::fault::{ConfigFault, Faults, Position};
 use super::files::Files;
 use super::resolve::{self, Resolved};
 use super::tree::{self, Node};
-use super::{GatewayOptions, check, clients, mend, schema};
+use super::{GatewayOptions, check, clients, mend, prices, schema};
 
 /// The file read when none is named.
 const DEFAULT_FILE: &str = "gateway.yaml";
@@ -35,6 +37,9 @@ pub struct Loaded {
     pub absent: Vec<(UpstreamId, String)>,
     pub clients: Vec<ClientSpec>,
     pub tls: Option<TlsSpec>,
+    /// What models cost: the built-in prices with `prices` and the upstreams' `price` over them. What a target says of
+    /// itself is read by [`PriceBook::own`] and comes before.
+    pub prices: Arc<PriceBook>,
     pub listen: SocketAddr,
     pub admin: SocketAddr,
     /// What an operator should know though nothing is wrong.
@@ -138,6 +143,7 @@ impl Draft {
         let clients = clients::clients(self, &options);
         let tls = clients::tls(self, &options);
         check::check(self, &options, &resolved);
+        let prices = prices::book(self, &options, &resolved);
         let (listen, admin) = check::addresses(self, &options, &resolved);
         let Resolved { upstreams, off, absent, .. } = resolved;
         Some(Loaded {
@@ -147,6 +153,7 @@ impl Draft {
             absent,
             clients,
             tls,
+            prices,
             listen: listen?,
             admin: admin?,
             warnings: Vec::new(),

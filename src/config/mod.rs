@@ -8,6 +8,7 @@ mod files;
 mod keys;
 mod load;
 mod mend;
+mod prices;
 mod resolve;
 mod schema;
 mod tree;
@@ -28,6 +29,7 @@ use serde::Deserialize;
 use crate::edge::options::{AuthMode, ClientsOptions, CorsOptions, LimitOptions, TlsOptions};
 use crate::health::CircuitOptions;
 use crate::names::{ModelName, Secret, UpstreamId};
+use crate::price::options::PricesOptions;
 use crate::route::options::RouteOptions;
 use crate::sim::SimOptions;
 use crate::telemetry::options::LogOptions;
@@ -62,6 +64,8 @@ pub struct GatewayOptions {
     pub upstreams: IndexMap<UpstreamId, UpstreamOptions>,
     /// Which model names go where, besides `upstream/model` and the upstreams' prefixes.
     pub routes: Vec<RouteOptions>,
+    /// What models cost, over and beside the built-in prices.
+    pub prices: PricesOptions,
     /// How far one call may go in search of an answer.
     pub failover: FailoverOptions,
     /// Timers, unless an upstream has its own.
@@ -100,6 +104,7 @@ impl Default for GatewayOptions {
             default_model: None,
             upstreams: IndexMap::new(),
             routes: Vec::new(),
+            prices: PricesOptions::default(),
             failover: FailoverOptions::default(),
             timeouts: TimeoutOptions::default(),
             circuit: CircuitOptions::default(),

@@ -14,6 +14,7 @@ use super::{PriceFault, options::Amount};
 use crate::api::money;
 
 /// What is known about prices; immutable.
+#[derive(Debug)]
 pub struct PriceBook {
     by_vendor: Shelf,
     /// Prices that hold for one upstream only, laid over those of its vendor.
@@ -28,6 +29,7 @@ pub struct PriceBook {
 type Shelf = IndexMap<Named, Arc<Price>>;
 
 /// One model that has a price of its own.
+#[derive(Debug)]
 pub struct Entry {
     pub owner: Owner,
     pub model: String,
@@ -52,7 +54,7 @@ pub struct PricedUpstream<'a> {
     pub price: Option<&'a PriceOptions>,
 }
 
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Named {
     owner: Box<str>,
     model: Box<str>,
@@ -112,7 +114,9 @@ impl PriceBook {
             match book.own(options) {
                 Ok(price) => drop(book.general.insert(upstream.id.into(), price)),
                 Err(own) => {
-                    faults.extend(own.into_iter().map(|it| it.below(&["upstreams", upstream.id, "price"])));
+                    let path = ["upstreams", upstream.id, "price"];
+                    let whose = format!("upstream `{}`", upstream.id);
+                    faults.extend(own.into_iter().map(|it| it.of(&whose).below(&path)));
                 }
             }
         }
@@ -181,11 +185,8 @@ impl PriceBook {
                 }
                 _ => own.push(PriceFault::new(&[], "needs either a `vendor` or an `upstream`")),
             }
-            let name = |it: PriceFault| PriceFault {
-                message: format!("price of `{}`: {}", options.model, it.message),
-                ..it
-            };
-            faults.extend(own.into_iter().map(|it| name(it).below(&["rows", &index.to_string()])));
+            let (whose, path) = (format!("`{}`", options.model), ["rows", &index.to_string()]);
+            faults.extend(own.into_iter().map(|it| it.of(&whose).below(&path)));
         }
         // Those of upstreams come last, for they are laid over those of vendors.
         models.sort_by(|(is_upstream, ..), _, (other, ..), _| is_upstream.cmp(other));

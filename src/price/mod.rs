@@ -19,7 +19,7 @@ pub use book::PriceBook;
 pub use cost::cost;
 pub use rates::Price;
 
-/// What is wrong with a price: the option below the one that was read, and words that follow its name.
+/// What is wrong with a price, at which option below the one that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceFault {
     /// Keys and list indices, such as `when`, `0`, `utc`, `1`.
@@ -32,8 +32,13 @@ impl PriceFault {
         Self { path: path.iter().map(ToString::to_string).collect(), message: message.into() }
     }
 
+    /// The same fault, saying whose price it is.
+    pub fn of(self, whose: &str) -> Self {
+        Self { message: format!("price of {whose}: {}", self.message), ..self }
+    }
+
     /// The same fault, seen from further out.
-    fn below(mut self, path: &[&str]) -> Self {
+    pub fn below(mut self, path: &[&str]) -> Self {
         self.path.splice(0..0, path.iter().map(ToString::to_string));
         self
     }

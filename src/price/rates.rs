@@ -114,6 +114,7 @@ impl Row {
 }
 
 /// What rows are read by.
+#[derive(Debug)]
 pub(super) struct Terms {
     /// Millionths of a yuan to the dollar.
     pub cny_per_usd: u64,

@@ -206,7 +206,7 @@ impl<'de> Deserialize<'de> for TargetOptions {
             type Value = TargetOptions;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a target: `upstream/model`, `upstream`, or {upstream, model, weight}")
+                f.write_str("a target: `upstream/model`, `upstream`, or {upstream, model, weight, price}")
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<TargetOptions, E> {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::health::CircuitOptions;
 use crate::names::{ModelName, Secret};
+use crate::price::options::PriceOptions;
 use crate::vendor::models::FactOptions;
 
 /// One configured endpoint of a vendor. What is not said comes from the vendor's catalogue entry.
@@ -62,6 +63,8 @@ pub struct UpstreamOptions {
     pub probe: Option<ProbeOptions>,
     /// Circuit, where it differs from the general one.
     pub circuit: Option<CircuitOptions>,
+    /// What all its models cost. Default: what is known of each.
+    pub price: Option<PriceOptions>,
 }
 
 /// Timers of one attempt and of the whole call, in milliseconds.

@@ -301,6 +301,10 @@ fn what_is_wrong_with_a_row_is_said_with_its_place() {
             ),
         ],
     );
+}
+
+#[test]
+fn what_is_wrong_inside_a_condition_is_said_with_its_place() {
     refuse(
         "{ cny_per_usd: 0, holidays: { china: [soon] }, rows: [{ vendor: a, model: m, input: 1, output: 1, when:
           [{ input: 1, output: 1 }, { tokens_above: 1, tokens_from: 1, input: 1, output: 1 },

@@ -117,6 +117,10 @@ fn anthropic_writes_to_the_cache_for_five_minutes_or_an_hour() {
         Default,
         11_900_000_000,
     );
+}
+
+#[test]
+fn an_hours_price_absent_is_that_of_five_minutes_and_that_absent_is_the_inputs() {
     // 1,000×20 + 10×50
     cost(
         "anthropic",
@@ -156,7 +160,7 @@ fn anthropic_writes_to_the_cache_for_five_minutes_or_an_hour() {
 }
 
 #[test]
-fn the_others_have_each_their_price() {
+fn chinese_vendors_have_each_their_price() {
     // 200×0.95 + 700×0.16 + 400×4
     cost(
         "moonshot",
@@ -175,14 +179,29 @@ fn the_others_have_each_their_price() {
         Default,
         330_000_000,
     );
-    // 5×0.075 + 3×0.0375 + 2×0.3
-    cost("groq", "openai/gpt-oss-20b", Usage { cached_input: 3, ..usage(8, 2) }, NOON, Default, 1_087_500);
-    // 10×0.11 + 10×0.34
-    cost("groq", "llama-4-scout", usage(10, 10), NOON, Default, 4_500_000);
     // 1×0.6 + 1×0.11 + 3×2.2
     cost("zai", "glm-4.7", Usage { cached_input: 1, ..usage(2, 3) }, NOON, Default, 7_310_000);
     // 1×0.552 + 1×0.138 + 3×2.483
     cost("zhipu", "glm-5", Usage { cached_input: 1, ..usage(2, 3) }, NOON, Default, 8_139_000);
+    // 1,000×0.115 + 100×0.287
+    cost("qwen", "qwen-plus-2026-07-02", usage(1_000, 100), NOON, Default, 143_700_000);
+    // 20×0.3 + 50×0.06 + 30×0.375 + 10×1.2
+    cost(
+        "minimax",
+        "MiniMax-M2.7",
+        Usage { cached_input: 50, cache_write: 30, ..usage(100, 10) },
+        NOON,
+        Default,
+        32_250_000,
+    );
+}
+
+#[test]
+fn the_others_have_each_their_price() {
+    // 5×0.075 + 3×0.0375 + 2×0.3
+    cost("groq", "openai/gpt-oss-20b", Usage { cached_input: 3, ..usage(8, 2) }, NOON, Default, 1_087_500);
+    // 10×0.11 + 10×0.34
+    cost("groq", "llama-4-scout", usage(10, 10), NOON, Default, 4_500_000);
     // 2×1.50162 + 1×0.135 + 1×3.135
     cost(
         "siliconflow-intl",
@@ -211,17 +230,6 @@ fn the_others_have_each_their_price() {
         NOON,
         Default,
         10_540_000,
-    );
-    // 1,000×0.115 + 100×0.287
-    cost("qwen", "qwen-plus-2026-07-02", usage(1_000, 100), NOON, Default, 143_700_000);
-    // 20×0.3 + 50×0.06 + 30×0.375 + 10×1.2
-    cost(
-        "minimax",
-        "MiniMax-M2.7",
-        Usage { cached_input: 50, cache_write: 30, ..usage(100, 10) },
-        NOON,
-        Default,
-        32_250_000,
     );
 }
 
