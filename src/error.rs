@@ -32,6 +32,10 @@ pub enum Retry {
 pub enum Kind {
     /// The request itself is wrong (400, 404, 405, 413, 415, 422 …).
     BadRequest,
+    /// The prompt, or prompt and answer together, do not fit the model's window; a larger one may take them.
+    ContextLength,
+    /// The vendor does not serve the content of the request or of its answer; another one may.
+    ContentFilter,
     /// The caller's key is missing or unknown, or may not use the model.
     Unauthorized,
     /// The gateway is full or stopping.
@@ -57,8 +61,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 14] = [
         Kind::BadRequest,
+        Kind::ContextLength,
+        Kind::ContentFilter,
         Kind::Unauthorized,
         Kind::Overloaded,
         Kind::Connect,
@@ -76,6 +82,8 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::BadRequest => "bad_request",
+            Kind::ContextLength => "context_length",
+            Kind::ContentFilter => "content_filter",
             Kind::Unauthorized => "unauthorized",
             Kind::Overloaded => "overloaded",
             Kind::Connect => "connect",
@@ -88,6 +96,11 @@ impl Kind {
             Kind::Cut => "cut",
             Kind::Internal => "internal",
         }
+    }
+
+    /// Whether what the client sent is the cause, so that the same would fail again.
+    pub fn is_about_the_request(self) -> bool {
+        matches!(self, Kind::BadRequest | Kind::ContextLength | Kind::ContentFilter)
     }
 }
 
@@ -125,7 +138,7 @@ impl Error {
     pub fn new(kind: Kind, origin: Origin, message: impl Into<String>) -> Self {
         let (status, error_type, code) = defaults(kind);
         let retry = match (&origin, kind) {
-            (Origin::Upstream(_), Kind::BadRequest) => Retry::Never,
+            (Origin::Upstream(_), kind) if kind.is_about_the_request() => Retry::Never,
             (Origin::Upstream(_), _) => Retry::NextTarget,
             _ => Retry::Never,
         };
@@ -181,6 +194,10 @@ impl Error {
 fn defaults(kind: Kind) -> (StatusCode, &'static str, Option<&'static str>) {
     match kind {
         Kind::BadRequest => (StatusCode::BAD_REQUEST, "invalid_request_error", None),
+        Kind::ContextLength => {
+            (StatusCode::BAD_REQUEST, "invalid_request_error", Some("context_length_exceeded"))
+        }
+        Kind::ContentFilter => (StatusCode::BAD_REQUEST, "invalid_request_error", Some("content_filter")),
         Kind::Unauthorized => (StatusCode::UNAUTHORIZED, "invalid_request_error", Some("invalid_api_key")),
         Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("overloaded")),
         Kind::Connect => (StatusCode::BAD_GATEWAY, "server_error", Some("upstream_unreachable")),

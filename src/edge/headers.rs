@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
 use crate::edge::cors::permits;
 use crate::edge::options::CorsOptions;
 use crate::error::{Error, Kind, Origin};
-use crate::vendor::failure::retry_after;
+use crate::vendor::when::retry_after;
 
 /// Request headers that vendors know; all others are the client's own business, its key, cookies and forwarding
 /// headers above all.

@@ -163,9 +163,10 @@ impl CallRecord {
     /// WARN where an answer was lost or was saved by another upstream; a client's own mistake is no concern of
     /// the operator.
     pub fn level(&self) -> LogLevel {
-        let clients_fault = matches!(self.error, Some(Kind::BadRequest | Kind::Unauthorized));
+        let clients_fault =
+            self.error.is_some_and(|it| it.is_about_the_request() || it == Kind::Unauthorized);
         match self.ended {
-            _ if self.failed_attempts.iter().any(|it| it.error != Kind::BadRequest) => LogLevel::Warn,
+            _ if self.failed_attempts.iter().any(|it| !it.error.is_about_the_request()) => LogLevel::Warn,
             Ended::Complete | Ended::ClientGone => LogLevel::Info,
             Ended::Failed if clients_fault => LogLevel::Info,
             Ended::Failed | Ended::Cut | Ended::Drained => LogLevel::Warn,

@@ -334,7 +334,9 @@ pub fn note_flip(upstream: &Upstream, flip: Option<CircuitState>) {
 pub fn verdict(kind: Kind) -> Option<Verdict> {
     match kind {
         Kind::Connect | Kind::Reset | Kind::Timeout | Kind::VendorFailed | Kind::Cut => Some(Verdict::Failed),
-        Kind::BadRequest | Kind::ModelMissing => Some(Verdict::Alive),
+        Kind::BadRequest | Kind::ContextLength | Kind::ContentFilter | Kind::ModelMissing => {
+            Some(Verdict::Alive)
+        }
         _ => None,
     }
 }

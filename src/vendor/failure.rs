@@ -6,15 +6,15 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use memchr::memmem::Finder;
 use serde_json::Value;
 
-use crate::error::{Error, Kind, Origin, Retry};
+use crate::error::{Error, Kind, Origin};
 use crate::names::UpstreamId;
-
-/// A vendor's wait beyond this is not believed: one hostile hint must not bench a key for ever.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+use crate::vendor::cause;
+use crate::vendor::limits::wait_for_exhausted;
+use crate::vendor::when::{retry_after, retry_info};
 
 /// What the vendor answered.
 pub struct Failure<'a> {
@@ -26,18 +26,26 @@ pub struct Failure<'a> {
     pub names_model: bool,
 }
 
-/// Codes of a 403 that is about what the client wrote and not about our key.
-const MODERATED: [&str; 3] = ["content_policy", "content_filter", "moderation"];
-
 /// The fields that vendors' error objects share.
 #[derive(Debug, Default, PartialEq)]
-struct Said {
-    message: Option<String>,
-    error_type: Option<String>,
-    code: Option<String>,
+pub struct Said {
+    pub message: Option<String>,
+    pub error_type: Option<String>,
+    pub code: Option<String>,
+    /// What Azure's `innererror`, or one of Google's details, adds to the code.
+    pub reason: Option<String>,
     param: Option<String>,
+    /// Google's `RetryInfo`.
+    wait: Option<Duration>,
     /// The body is already the OpenAI object, so that it can be passed on as it is.
     openai_shaped: bool,
+}
+
+impl Said {
+    /// All words that name the cause by a code.
+    pub fn codes(&self) -> impl Iterator<Item = &str> {
+        [&self.code, &self.error_type, &self.reason].into_iter().filter_map(|it| it.as_deref())
+    }
 }
 
 impl Failure<'_> {
@@ -55,7 +63,7 @@ impl Failure<'_> {
             _ => said.message.clone().unwrap_or_else(fallback),
         };
         let mut error = Error::new(kind, Origin::Upstream(self.upstream.clone()), message).status(status);
-        error.retry_after = retry_after(self.headers, SystemTime::now());
+        error.retry_after = self.wait(kind, &said);
         if kind != Kind::KeyRefused {
             if let Some(error_type) = said.error_type {
                 error.error_type = error_type;
@@ -66,19 +74,30 @@ impl Failure<'_> {
             error.param = said.param;
             error.body = said.openai_shaped.then(|| self.body.clone());
         }
-        if kind == Kind::BadRequest {
-            error.retry = Retry::Never;
-        }
         error
+    }
+
+    /// The headers' word first; of a 429 without any, when the limit that is used up is full again.
+    fn wait(&self, kind: Kind, said: &Said) -> Option<Duration> {
+        let now = SystemTime::now();
+        let reset = || (kind == Kind::RateLimited).then(|| wait_for_exhausted(self.headers, now)).flatten();
+        retry_after(self.headers, now).or(said.wait).or_else(reset)
     }
 
     fn kind(&self, said: &Said) -> Kind {
         let code = said.code.as_deref().unwrap_or_default();
-        match self.real_status(code) {
+        let status = self.real_status(said);
+        if let Some(kind) = cause::of_content(said, status) {
+            return kind;
+        }
+        match status {
             400 | 403 | 404 if matches!(code, "model_not_found" | "20012") => self.missing(),
-            403 if MODERATED.iter().any(|it| code.contains(it)) => Kind::BadRequest,
+            400 if cause::is_about_the_key(said) => Kind::KeyRefused,
             401..=403 => Kind::KeyRefused,
-            429 if matches!(code, "insufficient_quota" | "billing_hard_limit_reached") => Kind::KeyRefused,
+            // 1113 is GLM's "in arrears".
+            429 if matches!(code, "insufficient_quota" | "billing_hard_limit_reached" | "1113") => {
+                Kind::KeyRefused
+            }
             429 => Kind::RateLimited,
             404 => self.missing(),
             // 408 and 425 ask for another try; 498 is Groq's "no capacity".
@@ -88,12 +107,21 @@ impl Failure<'_> {
         }
     }
 
-    /// An error inside a 200 may name the status it would have had, as OpenRouter does.
-    fn real_status(&self, code: &str) -> u16 {
-        match code.parse() {
-            Ok(named @ 400..=599) if self.status.is_success() => named,
+    /// An error inside a 200 may name the status it would have had, as OpenRouter does, or a type that has one. AWS says
+    /// 400 where others say 429.
+    fn real_status(&self, said: &Said) -> u16 {
+        let of_type = || cause::status_of_type(said);
+        match said.code.as_deref().map(str::parse) {
+            Some(Ok(named @ 400..=599)) if self.status.is_success() => named,
+            _ if self.status.is_success() => of_type().unwrap_or(self.status.as_u16()),
+            _ if self.is_aws(said) => of_type().unwrap_or(self.status.as_u16()),
             _ => self.status.as_u16(),
         }
+    }
+
+    fn is_aws(&self, said: &Said) -> bool {
+        self.status == StatusCode::BAD_REQUEST
+            && said.error_type.as_deref().is_some_and(|it| it.ends_with("Exception"))
     }
 
     /// What a 404 misses: a model, or, for a call that names none, the client's own thing.
@@ -108,6 +136,7 @@ impl Failure<'_> {
             Kind::KeyRefused => StatusCode::BAD_GATEWAY,
             Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             _ if self.status.is_client_error() || self.status.is_server_error() => self.status,
+            Kind::ContextLength | Kind::ContentFilter => StatusCode::BAD_REQUEST,
             _ => StatusCode::BAD_GATEWAY,
         }
     }
@@ -140,11 +169,20 @@ impl Failure<'_> {
 fn fields(object: &Value) -> Said {
     Said {
         message: word(object, &["message", "msg", "status_msg", "detail"]),
-        error_type: word(object, &["type", "status"]),
+        error_type: word(object, &["type", "status", "__type"]),
         code: word(object, &["code", "status_code"]),
+        reason: object
+            .pointer("/innererror/code")
+            .or_else(|| object.pointer("/details/0/reason"))
+            .and_then(text),
         param: word(object, &["param"]),
+        wait: retry_info(object),
         openai_shaped: false,
     }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
 /// The first of the named fields that holds text or a number.
@@ -181,30 +219,10 @@ pub fn is_error_in_success(body: &[u8]) -> bool {
     (error && !answered) || status != 0
 }
 
-/// When the vendor wants to be asked again: `retry-after-ms`, then `retry-after` in seconds or as an HTTP date
-/// (RFC 9110, section 10.2.3). Garbage, negative and past values are no wait.
-pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let seconds =
-        |value: f64| (value.is_finite() && value >= 0.0).then(|| value.min(RETRY_AFTER_MAX.as_secs_f64()));
-    if let Some(ms) =
-        text("retry-after-ms").and_then(|it| it.parse::<f64>().ok()).and_then(|it| seconds(it / 1000.0))
-    {
-        return Some(Duration::from_secs_f64(ms));
-    }
-    let wait = text(header::RETRY_AFTER.as_str())?;
-    match wait.parse::<f64>() {
-        Ok(value) => seconds(value).map(Duration::from_secs_f64),
-        Err(_) => {
-            let date = httpdate::parse_http_date(wait).ok()?;
-            date.duration_since(now).ok().map(|it| it.min(RETRY_AFTER_MAX))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Retry;
 
     fn read(status: u16, body: &str) -> Error {
         let upstream = UpstreamId::from("acme");
@@ -299,7 +317,7 @@ mod tests {
             r#"{"error":{"code":"model_not_found","message":"no access to the model"}}"#,
             Kind::ModelMissing,
         );
-        check(r#"{"error":{"code":"content_policy_violation","message":"no"}}"#, Kind::BadRequest);
+        check(r#"{"error":{"code":"content_policy_violation","message":"no"}}"#, Kind::ContentFilter);
         check(r#"{"error":{"code":"forbidden","message":"no"}}"#, Kind::KeyRefused);
     }
 
@@ -338,26 +356,6 @@ mod tests {
             (r#"{"error":{"message":"no"},"choices":[]}"#, true),
         ] {
             assert_eq!(is_error_in_success(body.as_bytes()), is, "{body}");
-        }
-    }
-
-    #[test]
-    fn retry_after_is_read_in_every_form_and_garbage_is_ignored() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-        for (name, value, expected) in [
-            ("retry-after", "2", Some(2_000)),
-            ("retry-after", "0.5", Some(500)),
-            ("retry-after-ms", "250", Some(250)),
-            ("retry-after", "Sun, 09 Sep 2001 01:46:50 GMT", Some(10_000)),
-            ("retry-after", "Sun, 09 Sep 2001 01:46:30 GMT", None),
-            ("retry-after", "-3", None),
-            ("retry-after", "soon", None),
-            ("retry-after", "NaN", None),
-            ("retry-after", "1e300", Some(86_400_000)),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(name, value.parse().unwrap());
-            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_millis), "{value}");
         }
     }
 }
