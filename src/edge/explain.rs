@@ -11,6 +11,7 @@ use crate::route::options::PolicyName;
 use crate::route::plan::{Plan, plan};
 use crate::route::table::Target;
 use crate::snapshot::Snapshot;
+use crate::upstream::dispatch::DispatchBounds;
 
 /// The plan for `model` as JSON: candidates in order with the reason of their place, and those left out with theirs.
 pub fn explain(snapshot: &Snapshot, model: &str, now: Instant) -> Result<Value, Error> {
@@ -20,7 +21,8 @@ pub fn explain(snapshot: &Snapshot, model: &str, now: Instant) -> Result<Value, 
         PolicyName::Priority => "priority",
         PolicyName::Weighted => "weighted",
     };
-    let attempts_max = snapshot.rules.bounds.attempts_max;
+    let bounds = &snapshot.rules.bounds;
+    let attempts_max = bounds.attempts_max;
     let out: Vec<Value> = plan
         .excluded
         .iter()
@@ -37,12 +39,12 @@ pub fn explain(snapshot: &Snapshot, model: &str, now: Instant) -> Result<Value, 
         "policy": policy,
         "panic": plan.panic,
         "attempts_max": attempts_max,
-        "candidates": candidates(&plan, attempts_max),
+        "candidates": candidates(&plan, bounds, now),
         "excluded": out,
     }))
 }
 
-fn candidates(plan: &Plan, attempts_max: usize) -> Vec<Value> {
+fn candidates(plan: &Plan, bounds: &DispatchBounds, now: Instant) -> Vec<Value> {
     let reason = |target: &Target| match (plan.panic, plan.route.policy) {
         (true, _) => {
             "every target is out; tried in the order of their last failure, the oldest first".to_owned()
@@ -52,13 +54,17 @@ fn candidates(plan: &Plan, attempts_max: usize) -> Vec<Value> {
             format!("in service; drawn at random with weight {} (another call may differ)", target.weight)
         }
     };
+    let budget = |target: &Target| match target.health.refuses_retries(bounds.retries, now) {
+        true => "; gets no retries, for it fails and its budget for them is used up",
+        false => "",
+    };
     let candidate = |(place, target): (usize, &Arc<Target>)| {
         json!({
             "place": place + 1,
             "upstream": target.upstream.as_str(),
             "model": target.model_for(&plan.model),
-            "tried": place < attempts_max,
-            "reason": reason(target),
+            "tried": place < bounds.attempts_max,
+            "reason": reason(target) + budget(target),
         })
     };
     plan.targets.iter().enumerate().map(candidate).collect()

@@ -15,6 +15,7 @@ use crate::upstream::dial::Dialer;
 use crate::upstream::spec::UpstreamSpec;
 
 pub mod attempt;
+pub mod backoff;
 pub mod call;
 pub mod client;
 pub mod commit;
