@@ -13,9 +13,11 @@ use crate::edge::auth::ClientTable;
 use crate::edge::gateway::{About, Serving};
 use crate::edge::listener::server_config;
 use crate::edge::options::AuthMode;
+use crate::health::RetryRules;
 use crate::sim::{self, SimOptions};
 use crate::snapshot::{CallRules, Parts, Snapshot};
 use crate::telemetry::Metrics;
+use crate::upstream::backoff::Backoff;
 use crate::upstream::dispatch::DispatchBounds;
 use crate::upstream::room::Room;
 use crate::upstream::spec::UpstreamSpec;
@@ -90,7 +92,7 @@ impl Builder {
             routes: loaded.options.routes.clone(),
             upstreams,
             off: loaded.off.clone(),
-            prices: std::sync::Arc::clone(crate::price::PriceBook::built_in()),
+            prices: Arc::clone(&loaded.prices),
             rules: rules(loaded),
         };
         Snapshot::build(parts, old, &self.metrics)
@@ -168,6 +170,15 @@ fn rules(loaded: &Loaded) -> CallRules {
             call: Duration::from_millis(options.timeouts.call_ms),
             answer_bytes_max: options.limits.answer_bytes_max,
             event_bytes_max: options.limits.event_bytes_max,
+            retries: RetryRules {
+                share_percent: options.failover.retry_share_percent,
+                floor: options.failover.retry_floor,
+            },
+            backoff: Backoff {
+                times: options.failover.same_upstream_retries,
+                first: Duration::from_millis(options.failover.backoff_ms),
+                longest: Duration::from_millis(options.failover.backoff_ms_max),
+            },
         },
         wants_usage: options.usage,
         waiting_comment: Duration::from_millis(options.failover.waiting_comment_ms),

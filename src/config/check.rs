@@ -151,6 +151,9 @@ fn check_timings(draft: &mut Draft, options: &GatewayOptions) {
             "`waiting_comment_ms` must be 0 (never) or 100 and more",
         );
     }
+    if options.failover.backoff_ms > options.failover.backoff_ms_max {
+        draft.fault(&["failover", "backoff_ms"], "`backoff_ms` must not be above `backoff_ms_max`");
+    }
     let own = options.upstreams.iter();
     let own = own.map(|(id, it)| (vec!["upstreams", id.as_str()], it.probe.as_ref(), it.circuit.as_ref()));
     let general = (Vec::new(), Some(&options.probe), Some(&options.circuit));

@@ -15,6 +15,7 @@ use crate::route::policy;
 use crate::route::reckon::{Figures, figures};
 use crate::route::target::Target;
 use crate::snapshot::Snapshot;
+use crate::upstream::dispatch::DispatchBounds;
 
 /// The plan for a request body, as [`explain`] tells it. `json_depth_max` bounds the nesting, as for calls.
 pub fn explain_body(
@@ -41,7 +42,8 @@ pub fn explain(
 ) -> Result<Value, Error> {
     let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, None, model))?;
     let plan = plan(found.route, ask(found.route, found.model, body, tags), now);
-    let attempts_max = snapshot.rules.bounds.attempts_max;
+    let bounds = &snapshot.rules.bounds;
+    let attempts_max = bounds.attempts_max;
     let out =
         plan.excluded.iter().filter(|(target, _)| !plan.targets.iter().any(|it| Arc::ptr_eq(it, target)));
     let out = out.map(|(target, why)| {
@@ -55,7 +57,7 @@ pub fn explain(
         "panic": plan.panic,
         "attempts_max": attempts_max,
         "asks": asks(&plan.ask),
-        "candidates": candidates(&plan, attempts_max, now),
+        "candidates": candidates(&plan, bounds, now),
         "excluded": out.chain(off).collect::<Vec<Value>>(),
     }))
 }
@@ -73,15 +75,19 @@ fn asks(ask: &Ask) -> Value {
     })
 }
 
-fn candidates(plan: &Plan, attempts_max: usize, now: Instant) -> Vec<Value> {
+fn candidates(plan: &Plan, bounds: &DispatchBounds, now: Instant) -> Vec<Value> {
+    let budget = |target: &Target| match target.health.refuses_retries(bounds.retries, now) {
+        true => "; gets no retries, for it fails and its budget for them is used up",
+        false => "",
+    };
     let candidate = |(place, target): (usize, &Arc<Target>)| {
         let candidate = Candidate { target, figures: figures(&plan.route, target, &plan.ask, now) };
         json!({
             "place": place + 1,
             "upstream": target.upstream.as_str(),
             "model": target.model_for(plan.model()),
-            "tried": place < attempts_max,
-            "reason": reason(plan, &candidate),
+            "tried": place < bounds.attempts_max,
+            "reason": reason(plan, &candidate) + budget(target),
             "figures": told(&candidate.figures),
         })
     };

@@ -1,13 +1,21 @@
 //! What we believe about each upstream and key: counters, states, flips. No I/O and no clock of its own.
 
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
-use std::sync::{LazyLock, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
+use self::budget::RetryBudget;
+pub use self::budget::{RetryPass, RetryRules};
+pub use self::keys::KeyState;
+use self::keys::Keys;
+use self::missing::MissingModels;
 pub use self::options::CircuitOptions;
 use crate::names::ModelName;
 
+mod budget;
+mod keys;
+mod missing;
 mod options;
 pub mod output;
 pub mod pace;
@@ -25,29 +33,20 @@ pub struct UpstreamHealth {
     window_start_ms: AtomicU64,
     window_calls: AtomicU32,
     window_failures: AtomicU32,
-    /// How often the circuit opened again without a success between; doubles its time-out.
+    /// How often the circuit opened again before it had settled; doubles its time-out.
     reopenings: AtomicU32,
+    /// When it last closed; 0: it never opened.
+    closed_at_ms: AtomicU64,
     open_until_ms: AtomicU64,
     /// A call is on trial in the half-open circuit.
     on_trial: AtomicBool,
     last_failure_ms: AtomicU64,
     drained: AtomicBool,
     probe_failed: AtomicBool,
-    keys: Vec<KeyHealth>,
-    next_key: AtomicUsize,
-    /// Models the vendor does not know. Bounded by [`MISSING_MODELS_MAX`]; looked at only while not empty.
-    missing: Mutex<Vec<(ModelName, u64)>>,
-    missing_count: AtomicUsize,
+    keys: Keys,
+    budget: RetryBudget,
+    missing: MissingModels,
 }
-
-/// Models remembered as unknown to one upstream; the oldest goes first.
-const MISSING_MODELS_MAX: usize = 64;
-
-/// Time a model stays marked as unknown, in milliseconds: vendors do add models.
-const MISSING_MODEL_MS: u64 = 60_000;
-
-/// Time a refused key is benched, in milliseconds: long enough not to annoy, short enough to notice a paid bill.
-const REFUSED_KEY_MS: u64 = 300_000;
 
 /// Wait after a 429 that names none, in milliseconds.
 const RATE_LIMITED_MS: u64 = 1_000;
@@ -55,28 +54,12 @@ const RATE_LIMITED_MS: u64 = 1_000;
 /// Least rest after a 429, in milliseconds: a wait of 0 must not send the same call to the same key again.
 const RATE_LIMITED_MS_MIN: u64 = 100;
 
-#[derive(Default)]
-struct KeyHealth {
-    cooling_until_ms: AtomicU64,
-    refused_until_ms: AtomicU64,
-}
-
 /// Whether live calls may reach an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitState {
     Closed,
     HalfOpen,
     Open,
-}
-
-/// Whether a key may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    Usable,
-    /// Told to wait by a 429.
-    Cooling,
-    /// Refused by a 401, 402 or 403.
-    Refused,
 }
 
 /// Why a target is not tried now; `None` everywhere means that it is.
@@ -134,15 +117,15 @@ impl UpstreamHealth {
             window_calls: AtomicU32::new(0),
             window_failures: AtomicU32::new(0),
             reopenings: AtomicU32::new(0),
+            closed_at_ms: AtomicU64::new(0),
             open_until_ms: AtomicU64::new(0),
             on_trial: AtomicBool::new(false),
             last_failure_ms: AtomicU64::new(0),
             drained: AtomicBool::new(false),
             probe_failed: AtomicBool::new(false),
-            keys: (0..keys.max(1)).map(|_| KeyHealth::default()).collect(),
-            next_key: AtomicUsize::new(0),
-            missing: Mutex::new(Vec::new()),
-            missing_count: AtomicUsize::new(0),
+            keys: Keys::new(keys.max(1)),
+            budget: RetryBudget::default(),
+            missing: MissingModels::default(),
         }
     }
 
@@ -152,7 +135,7 @@ impl UpstreamHealth {
         if self.drained.load(Relaxed) {
             return Some(Exclusion::Drained);
         }
-        if let Some(keys) = self.keys_exclusion(now_ms) {
+        if let Some(keys) = self.keys.exclusion(now_ms) {
             return Some(keys);
         }
         if self.probe_failed.load(Relaxed) {
@@ -161,19 +144,7 @@ impl UpstreamHealth {
         if self.circuit(now) != CircuitState::Closed && !self.trial_is_free(now_ms) {
             return Some(Exclusion::CircuitOpen);
         }
-        self.misses(model, now_ms).then_some(Exclusion::ModelMissing)
-    }
-
-    fn keys_exclusion(&self, now_ms: u64) -> Option<Exclusion> {
-        let mut all_refused = true;
-        for key in &self.keys {
-            match key.state(now_ms) {
-                KeyState::Usable => return None,
-                KeyState::Cooling => all_refused = false,
-                KeyState::Refused => {}
-            }
-        }
-        Some(if all_refused { Exclusion::KeysRefused } else { Exclusion::KeysCooling })
+        self.missing.has(model, now_ms).then_some(Exclusion::ModelMissing)
     }
 
     fn trial_is_free(&self, now_ms: u64) -> bool {
@@ -230,7 +201,7 @@ impl UpstreamHealth {
             return self.note(verdict, now);
         }
         match verdict {
-            Verdict::Alive => self.close(),
+            Verdict::Alive => self.close(self.ms(now)),
             Verdict::Failed => {
                 let now_ms = self.ms(now);
                 self.last_failure_ms.store(now_ms.max(1), Relaxed);
@@ -239,10 +210,10 @@ impl UpstreamHealth {
         }
     }
 
-    fn close(&self) -> Option<CircuitState> {
+    fn close(&self, now_ms: u64) -> Option<CircuitState> {
+        self.closed_at_ms.store(now_ms.max(1), Relaxed);
         self.state.store(CLOSED, Relaxed);
         self.failures.store(0, Relaxed);
-        self.reopenings.store(0, Relaxed);
         self.on_trial.store(false, Relaxed);
         self.window_calls.store(0, Relaxed);
         self.window_failures.store(0, Relaxed);
@@ -255,7 +226,23 @@ impl UpstreamHealth {
         let calls = self.window_calls.load(Relaxed);
         let share = u64::from(failed) * 100 >= u64::from(self.options.failure_percent) * u64::from(calls);
         let opens = in_a_row >= self.options.failures || (calls >= self.options.calls_min && share);
-        (opens && self.state.swap(OPEN, Relaxed) == CLOSED).then(|| self.open(now_ms))
+        (opens && self.state.swap(OPEN, Relaxed) == CLOSED).then(|| {
+            // One good answer right after closing does not make up for what was: an upstream that flaps rests longer.
+            if self.has_settled(now_ms) {
+                self.reopenings.store(0, Relaxed);
+            }
+            self.open(now_ms)
+        })
+    }
+
+    /// Whether the last opening is long enough ago to be forgotten.
+    fn has_settled(&self, now_ms: u64) -> bool {
+        let settling = match self.options.slow_start_ms {
+            0 => self.options.window_ms,
+            slow_start => slow_start,
+        };
+        let closed_at = self.closed_at_ms.load(Relaxed);
+        closed_at == 0 || now_ms.saturating_sub(closed_at) >= settling
     }
 
     /// Opens for `open_ms`, doubled with each re-opening, plus up to a tenth so that gateways do not return in step.
@@ -276,32 +263,80 @@ impl UpstreamHealth {
         }
     }
 
-    /// The next usable key in turn. With none usable, the one that is free again first, unless `None` is all there is.
-    pub fn pick_key(&self, now: Instant) -> usize {
+    /// How much of its calls the upstream should get where others can take the rest, 0 to 1: it grows after the circuit
+    /// closed again, and shrinks as its keys come near the limits that their vendor states.
+    pub fn share(&self, now: Instant) -> f32 {
         let now_ms = self.ms(now);
-        let count = self.keys.len();
-        if count == 1 {
-            return 0;
+        self.slow_start(now_ms) * self.keys.headroom(now_ms)
+    }
+
+    fn slow_start(&self, now_ms: u64) -> f32 {
+        let (closed_at, length) = (self.closed_at_ms.load(Relaxed), self.options.slow_start_ms);
+        // A half-open circuit needs its trial.
+        if closed_at == 0 || length == 0 || self.state.load(Relaxed) != CLOSED {
+            return 1.0;
         }
-        let start = self.next_key.fetch_add(1, Relaxed);
-        let turn = |offset: usize| (start + offset) % count;
-        (0..count)
-            .map(turn)
-            .find(|it| self.keys[*it].state(now_ms) == KeyState::Usable)
-            .or_else(|| (0..count).min_by_key(|it| self.keys[*it].free_at()))
-            .unwrap_or(0)
+        (now_ms.saturating_sub(closed_at) as f32 / length as f32).min(1.0)
+    }
+
+    /// A call's first attempt goes here.
+    pub fn note_first_attempt(&self, rules: RetryRules) {
+        self.budget.deposit(rules);
+    }
+
+    /// Leave to send a retry here, or `None` where the upstream fails and its budget is used up. One that does not fail
+    /// may take over any number of calls.
+    pub fn retry_pass(&self, rules: RetryRules, now: Instant) -> Option<RetryPass<'_>> {
+        let now_ms = self.ms(now);
+        if self.budget.withdraw(rules, now_ms) {
+            return Some(RetryPass::paid(&self.budget));
+        }
+        (!self.is_failing(rules, now_ms)).then(RetryPass::free)
+    }
+
+    /// Whether a retry would be refused now.
+    pub fn refuses_retries(&self, rules: RetryRules, now: Instant) -> bool {
+        let now_ms = self.ms(now);
+        self.budget.is_empty(rules, now_ms) && self.is_failing(rules, now_ms)
+    }
+
+    /// Whether more of its present calls fail than retries may make up for.
+    fn is_failing(&self, rules: RetryRules, now_ms: u64) -> bool {
+        if self.state.load(Relaxed) != CLOSED {
+            return true;
+        }
+        let is_over = now_ms.saturating_sub(self.window_start_ms.load(Relaxed)) >= self.options.window_ms;
+        let (calls, failed) = (self.window_calls.load(Relaxed), self.window_failures.load(Relaxed));
+        !is_over && u64::from(failed) * 100 > u64::from(rules.share_percent) * u64::from(calls)
+    }
+
+    /// The next usable key in turn; one near its limit gives up part of its turns. With none usable, the one that is free
+    /// again first.
+    pub fn pick_key(&self, now: Instant) -> usize {
+        self.keys.pick(self.ms(now), || fastrand::u32(..))
     }
 
     /// A 429: the key rests for the vendor's `wait`, capped by `open_ms_max`.
     pub fn cool_key(&self, key: usize, wait: Option<Duration>, now: Instant) {
-        let wait_ms = wait.map_or(RATE_LIMITED_MS, |it| (it.as_millis() as u64).max(RATE_LIMITED_MS_MIN));
-        let wait_ms = wait_ms.min(self.options.open_ms_max);
-        self.keys[key].cooling_until_ms.fetch_max(self.ms(now) + wait_ms, Relaxed);
+        let wait_ms = (rate_limited_wait(wait).as_millis() as u64).min(self.options.open_ms_max);
+        self.keys.cool(key, self.ms(now) + wait_ms);
     }
 
     /// A 401, 402 or 403: the key is benched.
     pub fn refuse_key(&self, key: usize, now: Instant) {
-        self.keys[key].refused_until_ms.store(self.ms(now) + REFUSED_KEY_MS, Relaxed);
+        self.keys.refuse(key, self.ms(now));
+    }
+
+    /// An answer stated what is left of the key's tightest limit, 0 to 1. With nothing left the key rests until `reset`,
+    /// capped by `open_ms_max`, as if it had been told to.
+    pub fn note_headroom(&self, key: usize, remaining_share: f32, reset: Option<Duration>, now: Instant) {
+        let now_ms = self.ms(now);
+        let reset_ms = reset.map(|it| (it.as_millis() as u64).min(self.options.open_ms_max));
+        if remaining_share <= 0.0 {
+            self.keys.cool(key, now_ms + reset_ms.unwrap_or(RATE_LIMITED_MS.min(self.options.open_ms_max)));
+        } else {
+            self.keys.note_headroom(key, remaining_share, reset_ms, now_ms);
+        }
     }
 
     /// stub
@@ -315,34 +350,16 @@ impl UpstreamHealth {
     }
 
     pub fn has_usable_key(&self, now: Instant) -> bool {
-        self.keys_exclusion(self.ms(now)).is_none()
+        self.keys.exclusion(self.ms(now)).is_none()
     }
 
     pub fn key_states(&self, now: Instant) -> Vec<KeyState> {
-        let now_ms = self.ms(now);
-        self.keys.iter().map(|it| it.state(now_ms)).collect()
+        self.keys.states(self.ms(now))
     }
 
     /// The vendor's 404 for its own model: the model rests, the upstream does not.
     pub fn mark_missing(&self, model: &ModelName, now: Instant) {
-        let until = self.ms(now) + MISSING_MODEL_MS;
-        let mut missing = self.missing.lock().expect("no holder of this lock panics");
-        missing.retain(|(name, _)| name != model);
-        if missing.len() == MISSING_MODELS_MAX {
-            missing.remove(0);
-        }
-        missing.push((model.clone(), until));
-        self.missing_count.store(missing.len(), Relaxed);
-    }
-
-    fn misses(&self, model: &str, now_ms: u64) -> bool {
-        if self.missing_count.load(Relaxed) == 0 {
-            return false;
-        }
-        let mut missing = self.missing.lock().expect("no holder of this lock panics");
-        missing.retain(|(_, until)| *until > now_ms);
-        self.missing_count.store(missing.len(), Relaxed);
-        missing.iter().any(|(name, _)| name.as_str() == model)
+        self.missing.mark(model, self.ms(now));
     }
 
     /// For panic mode: the smaller, the longer ago the last failure.
@@ -372,20 +389,10 @@ impl UpstreamHealth {
     }
 }
 
-impl KeyHealth {
-    fn state(&self, now_ms: u64) -> KeyState {
-        if self.refused_until_ms.load(Relaxed) > now_ms {
-            KeyState::Refused
-        } else if self.cooling_until_ms.load(Relaxed) > now_ms {
-            KeyState::Cooling
-        } else {
-            KeyState::Usable
-        }
-    }
-
-    fn free_at(&self) -> u64 {
-        self.cooling_until_ms.load(Relaxed).max(self.refused_until_ms.load(Relaxed))
-    }
+/// How long a 429 lets its key rest: the vendor's `wait`, within reason, or the usual one.
+pub fn rate_limited_wait(wait: Option<Duration>) -> Duration {
+    let ms = wait.map_or(RATE_LIMITED_MS, |it| (it.as_millis() as u64).max(RATE_LIMITED_MS_MIN));
+    Duration::from_millis(ms)
 }
 
 #[cfg(test)]

@@ -25,6 +25,11 @@ pub struct CircuitOptions {
     /// Longest time-out of an open circuit, and of a key that was told to wait, in milliseconds. Default 60,000; 1 to 3,600,000.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub open_ms_max: u64,
+    /// Time in which an upstream's share of calls grows to its full size after its circuit closed, in milliseconds, where
+    /// other targets can take the rest. A circuit that opens again within it rests for longer. Default 10,000; 0 = off,
+    /// at most 3,600,000.
+    #[schemars(range(max = 3_600_000))]
+    pub slow_start_ms: u64,
 }
 
 impl Default for CircuitOptions {
@@ -36,6 +41,7 @@ impl Default for CircuitOptions {
             calls_min: 20,
             open_ms: 1_000,
             open_ms_max: 60_000,
+            slow_start_ms: 10_000,
         }
     }
 }

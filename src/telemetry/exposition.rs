@@ -179,23 +179,27 @@ fn an_upstream_shows_attempts_circuit_keys_and_probes() {
     qwen.attempt_failed(Kind::RateLimited);
     qwen.failed_over(Kind::RateLimited);
     qwen.retried_after_send();
+    qwen.retry_refused();
     qwen.circuit(CircuitState::Open);
     qwen.key_state(1, KeyState::Refused);
     qwen.key_state(9, KeyState::Refused);
     qwen.probed(false);
-    let open = qwen.connection_opened();
+    let open = (qwen.connection_opened(), qwen.call_waits());
     let page = Page::of(&metrics);
     page.check("tollgate_attempts_total{outcome=\"ok\",upstream=\"qwen\"}", 1.0);
     page.check("tollgate_attempts_total{outcome=\"rate_limited\",upstream=\"qwen\"}", 1.0);
     page.check("tollgate_failovers_total{reason=\"rate_limited\",upstream=\"qwen\"}", 1.0);
     page.check("tollgate_retries_after_send_total{upstream=\"qwen\"}", 1.0);
+    page.check("tollgate_retries_refused_total{upstream=\"qwen\"}", 1.0);
     page.check("tollgate_circuit_state{upstream=\"qwen\"}", 2.0);
     page.check("tollgate_key_state{key=\"0\",upstream=\"qwen\"}", 0.0);
     page.check("tollgate_key_state{key=\"1\",upstream=\"qwen\"}", 2.0);
     page.check("tollgate_probes_total{result=\"failed\",upstream=\"qwen\"}", 1.0);
     page.check("tollgate_upstream_connections{upstream=\"qwen\"}", 1.0);
+    page.check("tollgate_upstream_waiting{upstream=\"qwen\"}", 1.0);
     drop(open);
     Page::of(&metrics).check("tollgate_upstream_connections{upstream=\"qwen\"}", 0.0);
+    Page::of(&metrics).check("tollgate_upstream_waiting{upstream=\"qwen\"}", 0.0);
     assert!(!page.mentions("key=\"9\""));
 }
 

@@ -80,6 +80,7 @@ pub struct UpstreamFamilies {
     pub circuit_state: IntGaugeVec,
     pub key_state: IntGaugeVec,
     pub probes: IntCounterVec,
+    pub spared: SparedFamilies,
 }
 
 impl UpstreamFamilies {
@@ -127,6 +128,25 @@ impl UpstreamFamilies {
                 "Active health checks: ok or failed.",
                 &["upstream", "result"],
             ),
+            spared: SparedFamilies::new(registry),
+        }
+    }
+}
+
+/// What an upstream is spared of, or has to wait for its turn.
+pub struct SparedFamilies {
+    pub retries_refused: IntCounterVec,
+    pub waiting: IntGaugeVec,
+}
+
+impl SparedFamilies {
+    fn new(registry: &Registry) -> Self {
+        let refused =
+            "Calls that were not passed on to this upstream, for it fails and its retry budget is used up.";
+        let waiting = "Calls that wait for a place at an upstream that has as many as it may.";
+        Self {
+            retries_refused: counters(registry, "retries_refused_total", refused, &["upstream"]),
+            waiting: gauges(registry, "upstream_waiting", waiting, &["upstream"]),
         }
     }
 }

@@ -196,6 +196,8 @@ pub struct UpstreamMetrics {
     attempts_failed: [IntCounter; KINDS],
     failovers: [IntCounter; KINDS],
     retries_after_send: IntCounter,
+    retries_refused: IntCounter,
+    waiting: IntGauge,
     connections: IntGauge,
     circuit: IntGauge,
     probes: [IntCounter; PROBE_RESULTS.len()],
@@ -211,6 +213,8 @@ impl UpstreamMetrics {
             attempts_failed: of_kind(&families.attempts),
             failovers: of_kind(&families.failovers),
             retries_after_send: families.retries_after_send.with_label_values(&[id]),
+            retries_refused: families.spared.retries_refused.with_label_values(&[id]),
+            waiting: families.spared.waiting.with_label_values(&[id]),
             connections: families.upstream_connections.with_label_values(&[id]),
             circuit: families.circuit_state.with_label_values(&[id]),
             probes: PROBE_RESULTS.map(|result| families.probes.with_label_values(&[id, result])),
@@ -237,6 +241,16 @@ impl UpstreamMetrics {
     /// A call was tried again although this upstream had the whole request, and may send a bill for both.
     pub fn retried_after_send(&self) {
         self.retries_after_send.inc();
+    }
+
+    /// A call was not passed on to this upstream: its retry budget is used up.
+    pub fn retry_refused(&self) {
+        self.retries_refused.inc();
+    }
+
+    /// Counts a call as waiting for a place until the guard is dropped.
+    pub fn call_waits(&self) -> InFlight {
+        InFlight::new(&self.waiting)
     }
 
     /// Counts a connection as open until the guard is dropped.
@@ -281,8 +295,10 @@ impl UpstreamMetrics {
             let _ = families.attempts.remove_label_values(&[id, kind.as_str()]);
             let _ = families.failovers.remove_label_values(&[id, kind.as_str()]);
         }
-        let _ = families.retries_after_send.remove_label_values(&[id]);
-        for family in [&families.upstream_connections, &families.circuit_state] {
+        for family in [&families.retries_after_send, &families.spared.retries_refused] {
+            let _ = family.remove_label_values(&[id]);
+        }
+        for family in [&families.upstream_connections, &families.circuit_state, &families.spared.waiting] {
             let _ = family.remove_label_values(&[id]);
         }
         for result in PROBE_RESULTS {

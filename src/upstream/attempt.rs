@@ -2,7 +2,7 @@
 //! Called by `upstream::dispatch`, which decides what a failure leads to.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header};
@@ -25,6 +25,7 @@ use crate::upstream::patience::Patience;
 use crate::upstream::payload::Payload;
 use crate::upstream::reading::Reading;
 use crate::upstream::relay::{Relay, RelayOptions};
+use crate::vendor::limits::Headroom;
 
 /// A vendor's error body is read up to here, in bytes, and for this long.
 const ERROR_BYTES_MAX: usize = 64 << 10;
@@ -161,6 +162,9 @@ impl AttemptOn<'_> {
             self.upstream.metrics.retried_after_send();
         }
         let (head, body) = answer.response.into_parts();
+        if let Some(stated) = Headroom::read(&head.headers, SystemTime::now()) {
+            health.note_headroom(key, stated.remaining_share, stated.reset, std::time::Instant::now());
+        }
         if !head.status.is_success() && head.status != StatusCode::NOT_MODIFIED {
             let body = read_error_body(body).await;
             let names_model = self.call.names_model();

@@ -9,10 +9,12 @@ use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Origin, Retry};
-use crate::health::Exclusion as Unwell;
+use crate::health::{Exclusion as Unwell, RetryPass, RetryRules};
 use crate::route::plan::{Exclusion, Plan};
+use crate::route::target::Target;
 use crate::upstream::Upstream;
 use crate::upstream::attempt::{AttemptOn, Failed, Terms};
+use crate::upstream::backoff::Backoff;
 use crate::upstream::call::Call;
 use crate::upstream::commit::AnswerBody;
 use crate::upstream::finish::FinishGuard;
@@ -25,6 +27,8 @@ pub struct DispatchBounds {
     pub call: Duration,
     pub answer_bytes_max: usize,
     pub event_bytes_max: usize,
+    pub retries: RetryRules,
+    pub backoff: Backoff,
 }
 
 /// What a target answered.
@@ -48,26 +52,26 @@ pub struct Dispatcher<'a> {
 impl Dispatcher<'_> {
     /// Serves `call` by the first target of `plan` that answers.
     pub async fn run(&self, call: &Call, plan: &Plan, end: &mut FinishGuard) -> Result<Delivery, Error> {
-        let call_deadline = Instant::now() + self.bounds.call;
-        let mut queue: VecDeque<_> = plan.targets.iter().collect();
-        let mut worst: Option<Error> = None;
-        let mut left: Option<(usize, Failed)> = None;
-        let mut attempts_left = self.bounds.attempts_max;
-        while let Some(target) = queue.pop_front().filter(|_| attempts_left > 0) {
-            if left.is_some() && !self.may_go_on(call, call_deadline) {
-                break;
-            }
-            let Some(terms) = Terms::of(target, plan.model(), plan.panic, std::time::Instant::now()) else {
-                continue;
-            };
-            if let Some((slot, failed)) = left.take() {
-                self.note_retry(slot, target.slot, failed, &mut worst);
-            }
-            attempts_left -= 1;
+        let mut search = Search {
+            on: self,
+            call,
+            plan,
+            deadline: Instant::now() + self.bounds.call,
+            queue: plan.targets.iter().collect(),
+            attempts_left: self.bounds.attempts_max,
+            asked_again: 0,
+            left: None,
+            worst: None,
+            refused: None,
+        };
+        while let Some(target) = search.next().await {
+            let Some((terms, pass)) = search.admit(target) else { continue };
+            search.leave_last(target.slot);
+            search.attempts_left -= 1;
             let upstream = &self.upstreams[target.slot];
             let own_limit = Duration::from_millis(upstream.spec.timeouts.call_ms);
-            let deadline = call_deadline.min(Instant::now() + own_limit);
-            let more = attempts_left > 0 && !queue.is_empty();
+            let deadline = search.deadline.min(Instant::now() + own_limit);
+            let more = search.attempts_left > 0 && !search.queue.is_empty();
             let call_started = end.record.started;
             let bounds = self.bounds;
             let attempt = AttemptOn { call, plan, target, upstream, call_started, deadline, more, bounds };
@@ -80,31 +84,119 @@ impl Dispatcher<'_> {
             if failed.error.retry == Retry::Never {
                 return Err(failed.error);
             }
-            // A refusal of one key says nothing of the others: when nobody else is left, the next key is tried.
-            let now = std::time::Instant::now();
-            if is_about_the_key(failed.error.kind) && upstream.health.has_usable_key(now) {
-                queue.push_back(target);
-            }
-            left = Some((target.slot, failed));
+            search.failed(target, failed, pass);
         }
-        let last = left.map(|(_, failed)| failed.error);
-        Err(exhausted(last.map(|it| most_telling(worst, it)), plan))
+        Err(search.exhausted())
+    }
+}
+
+/// One call's way through its plan.
+struct Search<'a> {
+    on: &'a Dispatcher<'a>,
+    call: &'a Call,
+    plan: &'a Plan,
+    deadline: Instant,
+    queue: VecDeque<&'a Arc<Target>>,
+    attempts_left: usize,
+    /// Retries of the same upstream so far.
+    asked_again: u32,
+    /// The last failure, not yet followed by another attempt.
+    left: Option<(&'a Arc<Target>, Failed)>,
+    /// Of the failures before it, the most telling one.
+    worst: Option<Error>,
+    /// A target that was not asked for want of a retry budget.
+    refused: Option<&'a Target>,
+}
+
+impl<'a> Search<'a> {
+    /// The next target to ask: the plan's, or after a wait the last one again.
+    async fn next(&mut self) -> Option<&'a Arc<Target>> {
+        let may_go_on = self.call.body.is_whole() && Instant::now() < self.deadline;
+        if self.attempts_left == 0 || (self.left.is_some() && !may_go_on) {
+            return None;
+        }
+        if let Some(target) = self.queue.pop_front() {
+            return Some(target);
+        }
+        let (target, wait) = self.again()?;
+        self.asked_again += 1;
+        // A client that leaves drops this with everything else.
+        tokio::time::sleep(wait).await;
+        Some(target)
     }
 
-    /// Another attempt follows a failed one: it may cost twice, and it may be a failover.
-    fn note_retry(&self, from: usize, to: usize, failed: Failed, worst: &mut Option<Error>) {
-        let metrics = &self.upstreams[from].metrics;
+    /// The last target and the wait after which it may be asked again, if it will be in service then.
+    fn again(&self) -> Option<(&'a Arc<Target>, Duration)> {
+        let (target, failed) = self.left.as_ref()?;
+        let wait = self.on.bounds.backoff.wait(&failed.error, self.asked_again, fastrand::f64())?;
+        let then = std::time::Instant::now() + wait;
+        let is_out = target.health.exclusion(target.model_for(self.plan.model()), then).is_some();
+        let in_time = Instant::now() + wait < self.deadline;
+        (in_time && (self.plan.panic || !is_out)).then_some((target, wait))
+    }
+
+    /// On what terms `target` may be asked now, and leave where that is a retry or a last resort; none where it went out of
+    /// service or its budget is used up.
+    fn admit(&mut self, target: &'a Target) -> Option<(Terms<'a>, Option<RetryPass<'a>>)> {
+        let (rules, now) = (self.on.bounds.retries, std::time::Instant::now());
+        let terms = Terms::of(target, self.plan.model(), self.plan.panic, now)?;
+        let pass = match terms {
+            // There is no more than one of these at a time.
+            Terms::OnTrial(_) => return Some((terms, None)),
+            Terms::Ordinary if self.left.is_none() => {
+                target.health.note_first_attempt(rules);
+                return Some((terms, None));
+            }
+            Terms::Ordinary | Terms::LastResort => target.health.retry_pass(rules, now),
+        };
+        if pass.is_none() {
+            self.on.upstreams[target.slot].metrics.retry_refused();
+            self.refused = Some(target);
+        }
+        Some((terms, Some(pass?)))
+    }
+
+    /// An attempt at `to` follows the failed one: that may cost twice, and it may be a failover.
+    fn leave_last(&mut self, to: usize) {
+        let Some((from, failed)) = self.left.take() else { return };
+        let metrics = &self.on.upstreams[from.slot].metrics;
         if failed.sent {
             metrics.retried_after_send();
         }
-        if from != to {
+        if from.slot != to {
             metrics.failed_over(failed.error.kind);
         }
-        *worst = Some(most_telling(worst.take(), failed.error));
+        self.worst = Some(most_telling(self.worst.take(), failed.error));
     }
 
-    fn may_go_on(&self, call: &Call, deadline: Instant) -> bool {
-        call.body.is_whole() && Instant::now() < deadline
+    fn failed(&mut self, target: &'a Arc<Target>, failed: Failed, pass: Option<RetryPass<'_>>) {
+        if let Some(pass) = pass {
+            pass.spend();
+        }
+        // A refusal of one key says nothing of the others: when nobody else is left, the next key is tried.
+        let now = std::time::Instant::now();
+        if is_about_the_key(failed.error.kind) && target.health.has_usable_key(now) {
+            self.queue.push_back(target);
+        }
+        self.left = Some((target, failed));
+    }
+
+    /// The answer when nothing was left to try.
+    fn exhausted(self) -> Error {
+        let last = self.left.map(|(_, failed)| failed.error);
+        let mut error = match last {
+            Some(last) => most_telling(self.worst, last),
+            None => refused_all(self.plan),
+        };
+        // A vendor's own words stay as they are.
+        if let Some(target) = self.refused.filter(|_| error.body.is_none()) {
+            let said = format!(" `{}` was not asked: its retry budget is used up.", target.upstream);
+            error.message.push_str(&said);
+        }
+        if matches!(error.kind, Kind::KeyRefused | Kind::ModelMissing) {
+            error.should_retry = Some(false);
+        }
+        error
     }
 }
 
@@ -129,15 +221,6 @@ fn most_telling(before: Option<Error>, now: Error) -> Error {
         Some(before) if rank(&before) >= rank(&now) => before,
         _ => now,
     }
-}
-
-/// The answer when nothing was left to try.
-fn exhausted(worst: Option<Error>, plan: &Plan) -> Error {
-    let mut error = worst.unwrap_or_else(|| refused_all(plan));
-    if matches!(error.kind, Kind::KeyRefused | Kind::ModelMissing) {
-        error.should_retry = Some(false);
-    }
-    error
 }
 
 /// No target could be tried at all.

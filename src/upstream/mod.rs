@@ -18,6 +18,7 @@ use crate::upstream::dial::Dialer;
 use crate::upstream::spec::UpstreamSpec;
 
 pub mod attempt;
+pub mod backoff;
 pub mod bill;
 pub mod call;
 pub mod client;

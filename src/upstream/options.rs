@@ -138,10 +138,37 @@ pub struct FailoverOptions {
     /// while failover stays open, in milliseconds. Default 30,000; 0 = never, else 100 to 3,600,000.
     #[schemars(range(max = 3_600_000))]
     pub waiting_comment_ms: u64,
+    /// Retries that a failing upstream may be sent, in per cent of the first attempts sent to it. One whose calls succeed
+    /// may take over any number. Default 20; 0 to 100.
+    #[schemars(range(max = 100))]
+    pub retry_share_percent: u32,
+    /// Retries, and attempts while every target is out, that a failing upstream may be sent besides, refilled over ten
+    /// seconds. Default 10; 0 to 10,000.
+    #[schemars(range(max = 10_000))]
+    pub retry_floor: u32,
+    /// How often the last target is tried again after a failure that may pass, when no other is left. Default 0, for SDKs
+    /// do so themselves and theirs would multiply with these; 0 to 5.
+    #[schemars(range(max = 5))]
+    pub same_upstream_retries: u32,
+    /// Longest wait before the first of those, in milliseconds, doubled with each further one; the wait is drawn at random
+    /// up to it, but never less than the vendor asks for. Default 250; 1 to 60,000.
+    #[schemars(range(min = 1, max = 60_000))]
+    pub backoff_ms: u64,
+    /// Longest wait of all, in milliseconds; a vendor that asks for more is not waited for. Default 8,000; 1 to 600,000.
+    #[schemars(range(min = 1, max = 600_000))]
+    pub backoff_ms_max: u64,
 }
 
 impl Default for FailoverOptions {
     fn default() -> Self {
-        Self { attempts_max: 3, waiting_comment_ms: 30_000 }
+        Self {
+            attempts_max: 3,
+            waiting_comment_ms: 30_000,
+            retry_share_percent: 20,
+            retry_floor: 10,
+            same_upstream_retries: 0,
+            backoff_ms: 250,
+            backoff_ms_max: 8_000,
+        }
     }
 }
