@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use http::Uri;
 
+use crate::api::money::Money;
 use crate::edge::options::AuthMode;
 use crate::names::Secret;
 use crate::route::options::{RouteOptions, TargetOptions};
@@ -63,7 +64,8 @@ fn check_routes(draft: &mut Draft, options: &GatewayOptions, resolved: &Resolved
             draft.fault(&option, format!("the {} `{}` has a route already", matched.0, matched.1));
         }
         check_targets(draft, &index, route, matched.1, resolved);
-        check_shadow(draft, &index, route, matched.1, resolved);
+        check_aside(draft, &index, route, matched.1, resolved);
+        check_choice(draft, &index, route);
     }
 }
 
@@ -116,11 +118,24 @@ fn check_target(
     None
 }
 
-fn check_shadow(draft: &mut Draft, index: &str, route: &RouteOptions, name: &str, resolved: &Resolved) {
-    let Some(shadow) = &route.shadow else { return };
-    let path = ["routes", index, "shadow", "target"];
-    let off = check_target(draft, &path, &shadow.target, resolved);
-    draft.warnings.extend(off.map(|it| format!("route `{name}`: shadow {it}")));
+/// Targets that only a share of the calls goes to.
+fn check_aside(draft: &mut Draft, index: &str, route: &RouteOptions, name: &str, resolved: &Resolved) {
+    let shadow = route.shadow.as_ref().map(|it| ("shadow", &it.target));
+    let canary = route.canary.as_ref().map(|it| ("canary", &it.target));
+    for (option, target) in shadow.into_iter().chain(canary) {
+        let off = check_target(draft, &["routes", index, option, "target"], target, resolved);
+        draft.warnings.extend(off.map(|it| format!("route `{name}`: {option} {it}")));
+    }
+}
+
+/// What decides between targets.
+fn check_choice(draft: &mut Draft, index: &str, route: &RouteOptions) {
+    if route.max_price.as_ref().is_some_and(|it| Money::from_usd_decimal(&it.0).is_none()) {
+        draft.fault(&["routes", index, "max_price"], "`max_price` must be an amount in USD, such as 0.05");
+    }
+    if route.balance.price == 0 && route.balance.latency == 0 {
+        draft.fault(&["routes", index, "balance"], "one of `price` and `latency` must weigh something");
+    }
 }
 
 fn check_defaults(draft: &mut Draft, options: &GatewayOptions, resolved: &Resolved) {

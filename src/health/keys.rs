@@ -114,6 +114,10 @@ impl Keys {
         usable.map(|it| it.use_share(now_ms)).max().map_or(1.0, |it| it as f32 / PLENTY as f32)
     }
 
+    pub fn is_usable(&self, key: usize, now_ms: u64) -> bool {
+        self.keys.get(key).is_some_and(|it| it.state(now_ms) == KeyState::Usable)
+    }
+
     pub fn states(&self, now_ms: u64) -> Vec<KeyState> {
         self.keys.iter().map(|it| it.state(now_ms)).collect()
     }

@@ -339,14 +339,9 @@ impl UpstreamHealth {
         }
     }
 
-    /// stub
-    pub fn share(&self, _: Instant) -> f32 {
-        1.0
-    }
-
     /// Whether that key may be used now.
     pub fn may_use_key(&self, key: usize, now: Instant) -> bool {
-        self.keys.get(key).is_some_and(|it| it.state(self.ms(now)) == KeyState::Usable)
+        self.keys.is_usable(key, self.ms(now))
     }
 
     pub fn has_usable_key(&self, now: Instant) -> bool {

@@ -59,7 +59,7 @@ impl Warmth {
         let place = self.place(conversation);
         let (held, seen) = (place.held.load(Relaxed), place.seen.load(Relaxed));
         let fresh = seconds(now).saturating_sub(seen & HALF) <= WARM_FOR.as_secs();
-        (place.conversation.load(Relaxed) == conversation && fresh).then(|| Warm {
+        (place.conversation.load(Relaxed) == conversation && fresh).then_some(Warm {
             target: (held >> 32) as u32,
             key: (seen >> 32) as usize,
             tokens: held & HALF,

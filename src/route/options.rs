@@ -165,6 +165,7 @@ impl Default for TargetOptions {
 /// How a target is written: text or map.
 #[derive(JsonSchema)]
 #[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "never made")]
 #[expect(dead_code, reason = "describes the accepted shapes to editors")]
 enum TargetShape {
     /// `upstream/model`, or `upstream` alone.

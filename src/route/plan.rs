@@ -122,6 +122,11 @@ impl Plan {
         &self.ask.model
     }
 
+    /// Whether no target could serve the call even if all were in service.
+    pub fn fits_nowhere(&self) -> bool {
+        !self.excluded.is_empty() && self.excluded.iter().all(|(_, why)| matches!(why, Exclusion::Unfit(_)))
+    }
+
     /// The key to prefer at `target`: the one whose account holds the conversation's prefix.
     pub fn preferred_key(&self, target: &Target) -> Option<usize> {
         let (holder, key) = self.warm_key?;

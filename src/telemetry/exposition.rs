@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 
+use super::kinds::{Ended, EndpointKind};
 use super::log::LogHandle;
 use super::metrics::Metrics;
 use super::options::LogOptions;
-use super::record::{CallRecord, Ended, EndpointKind};
+use super::record::CallRecord;
 use super::series::{CircuitState, KeyState};
 use crate::api::usage::Usage;
 use crate::error::Kind;

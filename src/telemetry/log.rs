@@ -208,7 +208,7 @@ fn write_batch(sink: &mut dyn Write, batch: &mut String, held: &mut u64, dropped
 pub(super) mod tests {
     use super::*;
     use crate::names::RequestId;
-    use crate::telemetry::record::{Ended, EndpointKind};
+    use crate::telemetry::{Ended, EndpointKind};
     use std::sync::Mutex;
 
     /// Keeps what is written.

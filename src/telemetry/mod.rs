@@ -6,6 +6,7 @@
 
 pub mod costs;
 mod families;
+mod kinds;
 mod line;
 pub mod log;
 pub mod metrics;
@@ -17,7 +18,8 @@ pub mod series;
 #[cfg(test)]
 mod exposition;
 
+pub use kinds::{Ended, EndpointKind};
 pub use log::LogHandle;
 pub use metrics::{ConfigSeries, Metrics};
-pub use record::{Attempt, CallRecord, Ended, EndpointKind};
+pub use record::{Attempt, CallRecord};
 pub use series::{CircuitState, InFlight, KeyState, TargetMetrics, TokenGaps, UpstreamMetrics};

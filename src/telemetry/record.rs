@@ -9,6 +9,7 @@ use http::{HeaderValue, Method};
 use serde::Serializer;
 use serde::ser::{Serialize, SerializeMap};
 
+use super::kinds::{Ended, EndpointKind};
 use super::line::{self, Stamp};
 use super::options::LogLevel;
 use crate::api::money::Money;
@@ -18,68 +19,6 @@ use crate::names::{ClientName, ModelName, RequestId, UpstreamId};
 
 /// Bytes of a model name on a line: clients choose it, so it has a bound.
 const MODEL_BYTES_MAX: usize = 256;
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ended {
-    /// The client got a whole answer.
-    Complete,
-    /// The client got an error instead of an answer.
-    Failed,
-    /// The answer broke off after it had begun.
-    Cut,
-    /// The client left before the end.
-    ClientGone,
-    /// The process stopped before the end.
-    Drained,
-}
-
-impl Ended {
-    pub const ALL: [Ended; 5] =
-        [Ended::Complete, Ended::Failed, Ended::Cut, Ended::ClientGone, Ended::Drained];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Ended::Complete => "complete",
-            Ended::Failed => "failed",
-            Ended::Cut => "cut",
-            Ended::ClientGone => "client_gone",
-            Ended::Drained => "drained",
-        }
-    }
-}
-
-/// What was called. A closed set, so that it may label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EndpointKind {
-    Chat,
-    Completions,
-    Embeddings,
-    Moderations,
-    Images,
-    Audio,
-    Responses,
-    Rerank,
-    Models,
-    Other,
-}
-
-impl EndpointKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            EndpointKind::Chat => "chat",
-            EndpointKind::Completions => "completions",
-            EndpointKind::Embeddings => "embeddings",
-            EndpointKind::Moderations => "moderations",
-            EndpointKind::Images => "images",
-            EndpointKind::Audio => "audio",
-            EndpointKind::Responses => "responses",
-            EndpointKind::Rerank => "rerank",
-            EndpointKind::Models => "models",
-            EndpointKind::Other => "other",
-        }
-    }
-}
 
 /// An attempt that failed without the client seeing any of it.
 #[derive(Clone, Debug)]
@@ -269,6 +208,7 @@ impl CallRecord {
             map.serialize_entry("cached_input_tokens", &usage.cached_input)?;
             map.serialize_entry("output_tokens", &usage.output)?;
             map.serialize_entry("reasoning_tokens", &usage.reasoning)?;
+            known(map, "usage_estimated", usage.estimated.then_some(true))?;
         }
         known(map, "service_tier", self.service_tier.map(ServiceTier::as_str))?;
         known(map, "cost_usd", self.cost.map(|it| it.to_string()))?;

@@ -10,7 +10,8 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::costs::CostMetrics;
 use super::families::{TargetFamilies, UpstreamFamilies};
-use super::record::{CallRecord, Ended};
+use super::kinds::Ended;
+use super::record::CallRecord;
 use crate::api::usage::Usage;
 use crate::error::Kind;
 

@@ -232,6 +232,7 @@ fn refused_all(plan: &Plan) -> Error {
             Origin::Upstream(target.upstream.clone()),
             format!("The upstream `{}` refused the gateway's key or account.", target.upstream),
         ),
+        None if plan.fits_nowhere() => unfit(plan),
         None => Error::new(
             Kind::Overloaded,
             Origin::Gateway,
@@ -239,4 +240,14 @@ fn refused_all(plan: &Plan) -> Error {
         )
         .retry_after(Some(Duration::from_secs(5))),
     }
+}
+
+/// Every target lacks what the call needs: the client can ask for less, or for another model.
+fn unfit(plan: &Plan) -> Error {
+    let why = |(target, why): &(Arc<Target>, Exclusion)| {
+        format!("{}/{}: {why}", target.upstream, target.model_for(plan.model()))
+    };
+    let why: Vec<String> = plan.excluded.iter().map(why).collect();
+    let message = format!("No target of `{}` can serve this call. {}.", plan.route.label, why.join("; "));
+    Error::new(Kind::BadRequest, Origin::Gateway, message).code("no_target_fits")
 }

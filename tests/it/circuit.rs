@@ -90,7 +90,7 @@ async fn a_trial_that_succeeds_closes_the_circuit_and_one_that_fails_opens_it_fo
     let a = Vendor::with([DOWN(), DOWN(), Reply::chat("from a"), Reply::chat("from a")]).await;
     let b = Vendor::start().await;
     b.otherwise(Reply::chat("from b"));
-    let more = "circuit: { failures: 1, open_ms: 100, open_ms_max: 600000 }\n";
+    let more = "circuit: { failures: 1, open_ms: 100, open_ms_max: 600000, slow_start_ms: 0 }\n";
     let gateway = Gateway::start(&over(&[("a", &a.url()), ("b", &b.url())], more)).await;
     gateway.chat("smart").await;
     call_until_asked(&gateway, &a, 1).await;

@@ -12,7 +12,8 @@ async fn gateway(a: &Vendor, b: &Vendor, c: &Vendor, open_ms: u64) -> Gateway {
         format!("  {id}: {{ vendor: openai-compatible, base_url: \"{}\", {circuit} }}\n", vendor.url())
     };
     let patient = "circuit: { failures: 1000 }";
-    let touchy = format!("circuit: {{ failures: 1, open_ms: {open_ms}, open_ms_max: 600000 }}");
+    let touchy =
+        format!("circuit: {{ failures: 1, open_ms: {open_ms}, open_ms_max: 600000, slow_start_ms: 0 }}");
     let yaml = [
         "upstreams:\n".to_owned(),
         upstream("a", a, patient),

@@ -84,6 +84,7 @@ async fn what_began_before_does_not_decide_for_the_trial() {
         gate.open();
         call.await.unwrap();
         assert_eq!(circuit(&gateway).await, "half_open", "the trial is not over");
+        gateway.event_line("circuit_open").await;
         assert_eq!((events(&gateway, "circuit_open"), events(&gateway, "circuit_closed")), (1, 0));
         on_trial.open();
         trial.await.unwrap();

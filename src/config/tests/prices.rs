@@ -1,9 +1,9 @@
 //! Prices as an operator writes them, and the built-in ones against the vendors they are of.
 
 use super::{check, load};
-use crate::api::usage::Usage;
+use crate::api::usage::{ServiceTier, Usage};
+use crate::price::PriceBook;
 use crate::price::book::Owner;
-use crate::price::{PriceBook, ServiceTier};
 use crate::vendor::catalogue;
 
 /// 2026-11-23T12:00:00Z.
