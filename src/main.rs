@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
 use tollgate::app::App;
@@ -41,6 +42,14 @@ enum Command {
         #[arg(long)]
         body: Option<PathBuf>,
     },
+    /// Say what models cost: what is known, from where and since when.
+    Prices {
+        /// A model, also behind `vendor/` or `upstream/`, of which to tell everything; without one, all that is known.
+        model: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the JSON Schema of gateway.yaml, for editors.
     Schema,
     /// Run the simulated vendor alone.
@@ -59,6 +68,9 @@ fn main() -> ExitCode {
         Command::Serve => load(config).and_then(|loaded| serve(arguments.config.clone(), loaded)),
         Command::Check => load(config).map(|loaded| print(&summary::check(&loaded))),
         Command::Explain { model, body } => load(config).and_then(|loaded| explained(&loaded, model, body)),
+        Command::Prices { model, json } => {
+            load(config).and_then(|loaded| prices(&loaded, model.as_deref(), json))
+        }
         Command::Schema => {
             print(&config::schema());
             Ok(())
@@ -126,6 +138,15 @@ fn explained(loaded: &Loaded, model: Option<String>, body: Option<PathBuf>) -> R
         (None, None) => return Err("name a model (--model) or a request body (--body)".into()),
     };
     print(&format!("{explained:#}"));
+    Ok(())
+}
+
+fn prices(loaded: &Loaded, model: Option<&str>, json: bool) -> Result<(), String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
+    match json {
+        true => print(&format!("{:#}", summary::prices::json(loaded, model, now)?)),
+        false => print(&summary::prices::text(loaded, model, now)?),
+    }
     Ok(())
 }
 

@@ -1,10 +1,13 @@
-//! What the gateway tells a person in a terminal: at start, and after `tollgate check`.
+//! What the gateway tells a person in a terminal: at start, after `tollgate check`, and of [`prices`].
 
+pub mod prices;
+
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
 use crate::config::Loaded;
-use crate::names::UpstreamId;
+use crate::names::{ModelName, UpstreamId};
 use crate::snapshot::Snapshot;
 
 /// Printed at start: what is on, what is off and why, and a line to try.
@@ -48,7 +51,36 @@ pub fn check(loaded: &Loaded) -> String {
     for warning in &loaded.warnings {
         let _ = write!(text, "\n  warning {warning}");
     }
+    for model in unpriced(loaded) {
+        let _ = write!(text, "\n  note    no price of {model} is known");
+    }
     text
+}
+
+/// Vendors whose models need no price: what OpenRouter's cost is in its answers, and the simulated one's cost nothing.
+const WITHOUT_PRICES: [&str; 2] = ["openrouter", "sim"];
+
+/// The models that routes and upstreams name and that have no price, each once, with the upstream.
+fn unpriced(loaded: &Loaded) -> BTreeSet<String> {
+    let mut named: Vec<(&UpstreamId, &ModelName)> = Vec::new();
+    for route in &loaded.options.routes {
+        for target in route.targets.iter().filter(|it| it.price.is_none()) {
+            named.extend(target.model.as_ref().or(route.model.as_ref()).map(|it| (&target.upstream, it)));
+        }
+    }
+    for spec in &loaded.upstreams {
+        named.extend(spec.default_model.iter().map(|it| (&spec.id, it)));
+        let own = loaded.options.upstreams.get(&spec.id);
+        named.extend(own.iter().flat_map(|it| &it.models).map(|it| (&spec.id, it)));
+    }
+    let is_unknown = |(id, model): &(&UpstreamId, &ModelName)| {
+        let spec = loaded.upstreams.iter().find(|it| it.id == **id);
+        spec.is_some_and(|it| {
+            !WITHOUT_PRICES.contains(&it.vendor.as_str())
+                && loaded.prices.price_at(id.as_str(), &it.vendor, model.as_str()).is_none()
+        })
+    };
+    named.into_iter().filter(is_unknown).map(|(id, model)| format!("{id}/{model}")).collect()
 }
 
 fn upstreams(text: &mut String, on: &[&str], off: &[(UpstreamId, String)], absent: &[(UpstreamId, String)]) {

@@ -1,7 +1,6 @@
 //! All prices of one configuration, by vendor and model: the built-in `catalogue.yaml` and what the operator says over it.
 //! Built by `config`; asked once per call and target, with names that clients choose.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, LazyLock};
 
@@ -20,7 +19,7 @@ pub struct PriceBook {
     /// Prices that hold for one upstream only, laid over those of its vendor.
     by_upstream: Shelf,
     /// By upstream: prices of all its models.
-    general: HashMap<Box<str>, Arc<Price>>,
+    general: IndexMap<Box<str>, Arc<Price>>,
     entries: Vec<Entry>,
     terms: Terms,
 }
@@ -102,7 +101,7 @@ impl PriceBook {
         let mut book = Self {
             by_vendor: Shelf::new(),
             by_upstream: Shelf::new(),
-            general: HashMap::new(),
+            general: IndexMap::new(),
             entries: Vec::new(),
             terms,
         };
@@ -203,8 +202,12 @@ impl PriceBook {
                 shelf.insert(Named { owner: owner.into(), model: name.into() }, Arc::clone(&price));
             }
             let owner = if is_upstream { Owner::Upstream(owner.into()) } else { Owner::Vendor(owner.into()) };
-            self.entries.retain(|it| it.owner != owner || it.model != name);
-            self.entries.push(Entry { owner, model: name.into(), aliases: model.aliases, price });
+            let entry = Entry { owner, model: name.into(), aliases: model.aliases, price };
+            let same = |it: &&mut Entry| it.owner == entry.owner && it.model == entry.model;
+            match self.entries.iter_mut().find(same) {
+                Some(before) => *before = entry,
+                None => self.entries.push(entry),
+            }
         }
     }
 

@@ -11,17 +11,17 @@ use crate::support::gateway::binary;
 use crate::support::{Sim, within};
 
 /// A folder with files of its own, in which commands run; it goes away with its test.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 /// What a command said.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 impl Folder {
-    fn with(files: &[(&str, &str)]) -> Self {
+    pub fn with(files: &[(&str, &str)]) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("cli-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -32,7 +32,7 @@ impl Folder {
         Self(path)
     }
 
-    async fn run(&self, arguments: &[&str]) -> Said {
+    pub async fn run(&self, arguments: &[&str]) -> Said {
         self.run_with(arguments, &[]).await
     }
 

@@ -27,6 +27,7 @@ mod operator;
 mod overload;
 mod own_timers;
 mod pool;
+mod prices;
 mod readme;
 mod refusals;
 mod reload;
