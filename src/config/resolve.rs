@@ -1,5 +1,6 @@
 //! Completes upstreams: the operator's options over the environment's over the catalogue's, with files read.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use http::{HeaderName, HeaderValue, Uri};
@@ -9,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::de::value::{Error as ValueError, MapDeserializer};
 
 use crate::names::{ModelName, Secret, UpstreamId};
-use crate::upstream::options::UpstreamOptions;
-use crate::upstream::spec::{ProxySpec, UpstreamSpec, UpstreamTls};
+use crate::upstream::options::{ConcurrencyOptions, UpstreamOptions};
+use crate::upstream::spec::{ConcurrencySpec, ProxySpec, UpstreamSpec, UpstreamTls};
 use crate::vendor::catalogue::{self, CatalogueEntry};
 
 use super::GatewayOptions;
@@ -174,7 +175,23 @@ fn complete(
         probe: overlay("probe", general, special).unwrap_or_else(|| options.probe.clone()),
         probe_path: vendor.probe.clone(),
         circuit: overlay("circuit", general, special).unwrap_or_else(|| options.circuit.clone()),
+        concurrency: concurrency(&own.concurrency, vendor),
     })
+}
+
+/// The operator's caps over those that the vendor states.
+fn concurrency(own: &ConcurrencyOptions, vendor: &CatalogueEntry) -> ConcurrencySpec {
+    let stated =
+        || vendor.calls_max_by_model.iter().map(|(name, count)| (name.as_str().into(), *count)).collect();
+    let written =
+        |it: &BTreeMap<ModelName, u32>| it.iter().map(|(name, count)| (name.clone(), *count)).collect();
+    ConcurrencySpec {
+        calls_max: own.calls_max.unwrap_or(vendor.calls_max),
+        per_key_max: own.per_key_max,
+        models: own.models.as_ref().map_or_else(stated, written),
+        queue_max: own.queue_max,
+        queue_ms: own.queue_ms,
+    }
 }
 
 /// The numbers an upstream sets under `section`, over the general ones. The typed options cannot tell what was written
@@ -189,7 +206,7 @@ fn overlay<T: DeserializeOwned>(section: &str, general: &Node, special: Option<&
         }
         _ => Vec::new(),
     };
-    let mut merged: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
+    let mut merged: BTreeMap<String, u64> = BTreeMap::new();
     merged.extend(general.child(section).map(numbers).unwrap_or_default());
     merged.extend(numbers(special));
     T::deserialize(MapDeserializer::<_, ValueError>::new(merged.into_iter())).ok()

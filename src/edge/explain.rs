@@ -15,7 +15,6 @@ use crate::route::policy;
 use crate::route::reckon::{Figures, figures};
 use crate::route::target::Target;
 use crate::snapshot::Snapshot;
-use crate::upstream::dispatch::DispatchBounds;
 
 /// The plan for a request body, as [`explain`] tells it. `json_depth_max` bounds the nesting, as for calls.
 pub fn explain_body(
@@ -42,8 +41,7 @@ pub fn explain(
 ) -> Result<Value, Error> {
     let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, None, model))?;
     let plan = plan(found.route, ask(found.route, found.model, body, tags), now);
-    let bounds = &snapshot.rules.bounds;
-    let attempts_max = bounds.attempts_max;
+    let attempts_max = snapshot.rules.bounds.attempts_max;
     let out =
         plan.excluded.iter().filter(|(target, _)| !plan.targets.iter().any(|it| Arc::ptr_eq(it, target)));
     let out = out.map(|(target, why)| {
@@ -57,7 +55,7 @@ pub fn explain(
         "panic": plan.panic,
         "attempts_max": attempts_max,
         "asks": asks(&plan.ask),
-        "candidates": candidates(&plan, bounds, now),
+        "candidates": candidates(snapshot, &plan, now),
         "excluded": out.chain(off).collect::<Vec<Value>>(),
     }))
 }
@@ -75,9 +73,17 @@ fn asks(ask: &Ask) -> Value {
     })
 }
 
-fn candidates(plan: &Plan, bounds: &DispatchBounds, now: Instant) -> Vec<Value> {
+fn candidates(snapshot: &Snapshot, plan: &Plan, now: Instant) -> Vec<Value> {
+    let bounds = &snapshot.rules.bounds;
     let budget = |target: &Target| match target.health.refuses_retries(bounds.retries, now) {
         true => "; gets no retries, for it fails and its budget for them is used up",
+        false => "",
+    };
+    let places = |target: &Target| match snapshot.upstreams[target.slot]
+        .places
+        .is_full(target.model_for(plan.model()))
+    {
+        true => "; every place at it is taken now, so the next one is tried first",
         false => "",
     };
     let candidate = |(place, target): (usize, &Arc<Target>)| {
@@ -87,7 +93,7 @@ fn candidates(plan: &Plan, bounds: &DispatchBounds, now: Instant) -> Vec<Value> 
             "upstream": target.upstream.as_str(),
             "model": target.model_for(plan.model()),
             "tried": place < bounds.attempts_max,
-            "reason": reason(plan, &candidate) + budget(target),
+            "reason": reason(plan, &candidate) + budget(target) + places(target),
             "figures": told(&candidate.figures),
         })
     };

@@ -15,7 +15,6 @@ use crate::health::{CircuitState, KeyState, UpstreamHealth, Verdict};
 use crate::route::plan::Plan;
 use crate::route::target::Target;
 use crate::telemetry::Attempt;
-use crate::upstream::Upstream;
 use crate::upstream::call::{self, Call, Encoded};
 use crate::upstream::client::{Answer, LanePlace, SendFault};
 use crate::upstream::commit::{self, AnswerBody, Hold, NO_CONTENT, error};
@@ -25,6 +24,7 @@ use crate::upstream::patience::Patience;
 use crate::upstream::payload::Payload;
 use crate::upstream::reading::Reading;
 use crate::upstream::relay::{Relay, RelayOptions};
+use crate::upstream::{Seat, Upstream};
 use crate::vendor::limits::Headroom;
 
 /// A vendor's error body is read up to here, in bytes, and for this long.
@@ -121,9 +121,9 @@ impl Drop for Trial<'_> {
 
 impl AttemptOn<'_> {
     /// Asks the target. What came of it is known to health and metrics when this returns.
-    pub async fn run(&self, terms: Terms<'_>) -> Result<Delivery, Failed> {
+    pub async fn run(&self, terms: Terms<'_>, seat: Seat) -> Result<Delivery, Failed> {
         let begun = Instant::now();
-        match self.answer(begun).await {
+        match self.answer(begun, seat).await {
             Ok(delivery) => {
                 // A whole answer shows that the upstream is well; a stream has yet to, unless it decides on the circuit.
                 let whole = matches!(delivery.body, AnswerBody::Whole(_));
@@ -151,11 +151,10 @@ impl AttemptOn<'_> {
         note_flip(self.upstream, flip);
     }
 
-    async fn answer(&self, begun: Instant) -> Result<Delivery, Failed> {
+    async fn answer(&self, begun: Instant, seat: Seat) -> Result<Delivery, Failed> {
         let health = &self.upstream.health;
         let now = begun.into_std();
-        let warm = self.plan.preferred_key(self.target).filter(|it| health.may_use_key(*it, now));
-        let key = warm.unwrap_or_else(|| health.pick_key(now));
+        let key = seat.key;
         let encoded = self.call.encode(&self.plan.route, self.target, self.upstream, self.plan.model());
         let answer = self.send(key, &encoded, begun).await?;
         if answer.resent {
@@ -173,9 +172,10 @@ impl AttemptOn<'_> {
             return Err(Failed::new(error, Some(head.status.as_u16()), true));
         }
         let status = head.status;
+        let place = LanePlace::within(seat.place, answer.place);
         let until = begun + self.first_content();
         let mut reading = Reading::new(self.target, key, self.call_started, now);
-        let admitted = self.admit(&head, body, answer.place, &encoded, until, &mut reading).await;
+        let admitted = self.admit(&head, body, Some(place), &encoded, until, &mut reading).await;
         let body = admitted
             .inspect_err(|it| self.bench(key, it))
             .map_err(|error| Failed::new(error, Some(status.as_u16()), true))?;

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::upstream::dial::{Dialer, LinkUses};
 use crate::upstream::payload::Outgoing;
+use crate::upstream::places::HeldPlace;
 
 /// Idle connections are closed before the shortest keep-alive seen at vendors (60 s).
 const POOL_IDLE: Duration = Duration::from_secs(50);
@@ -54,12 +55,24 @@ struct Lane {
 /// that had begun to work, and is not sent again unasked.
 const STALE_WITHIN: Duration = Duration::from_millis(400);
 
-/// Holds a place on an HTTP/2 connection until the answer has ended.
-pub struct LanePlace(Arc<AtomicU32>);
+/// What an answer occupies until it has ended: a place on an HTTP/2 connection, and one among its upstream's calls.
+pub struct LanePlace {
+    in_flight: Option<Arc<AtomicU32>>,
+    _held: Option<HeldPlace>,
+}
+
+impl LanePlace {
+    /// `lane`'s place and `held` together.
+    pub fn within(held: HeldPlace, lane: Option<Self>) -> Self {
+        Self { in_flight: lane.and_then(|mut it| it.in_flight.take()), _held: Some(held) }
+    }
+}
 
 impl Drop for LanePlace {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.fetch_sub(1, Relaxed);
+        }
     }
 }
 
@@ -136,7 +149,7 @@ impl Connections {
         };
         lane.in_flight.fetch_add(1, Relaxed);
         let client = lane.client.get_or_init(|| builder().http2_only(true).build(self.dialer.clone()));
-        Some((client, LanePlace(Arc::clone(&lane.in_flight))))
+        Some((client, LanePlace { in_flight: Some(Arc::clone(&lane.in_flight)), _held: None }))
     }
 }
 

@@ -12,13 +12,13 @@ use crate::error::{Error, Kind, Origin, Retry};
 use crate::health::{Exclusion as Unwell, RetryPass, RetryRules};
 use crate::route::plan::{Exclusion, Plan};
 use crate::route::target::Target;
-use crate::upstream::Upstream;
 use crate::upstream::attempt::{AttemptOn, Failed, Terms};
 use crate::upstream::backoff::Backoff;
 use crate::upstream::call::Call;
 use crate::upstream::commit::AnswerBody;
 use crate::upstream::finish::FinishGuard;
 use crate::upstream::reading::Reading;
+use crate::upstream::{Seat, Upstream};
 
 /// Bounds of one call.
 #[derive(Clone, Debug)]
@@ -58,6 +58,8 @@ impl Dispatcher<'_> {
             plan,
             deadline: Instant::now() + self.bounds.call,
             queue: plan.targets.iter().collect(),
+            full: VecDeque::new(),
+            busy: None,
             attempts_left: self.bounds.attempts_max,
             asked_again: 0,
             left: None,
@@ -65,18 +67,19 @@ impl Dispatcher<'_> {
             refused: None,
         };
         while let Some(target) = search.next().await {
+            let Some(seat) = search.seat(target).await else { continue };
             let Some((terms, pass)) = search.admit(target) else { continue };
             search.leave_last(target.slot);
             search.attempts_left -= 1;
             let upstream = &self.upstreams[target.slot];
             let own_limit = Duration::from_millis(upstream.spec.timeouts.call_ms);
             let deadline = search.deadline.min(Instant::now() + own_limit);
-            let more = search.attempts_left > 0 && !search.queue.is_empty();
+            let more = search.attempts_left > 0 && !search.is_at_its_end();
             let call_started = end.record.started;
             let bounds = self.bounds;
             let attempt = AttemptOn { call, plan, target, upstream, call_started, deadline, more, bounds };
             end.asks(target, target.model_for(plan.model()));
-            let failed = match attempt.run(terms).await {
+            let failed = match attempt.run(terms, seat).await {
                 Ok(delivery) => return Ok(delivery),
                 Err(failed) => failed,
             };
@@ -97,6 +100,10 @@ struct Search<'a> {
     plan: &'a Plan,
     deadline: Instant,
     queue: VecDeque<&'a Arc<Target>>,
+    /// Targets without a free place. Waited for when no other is left.
+    full: VecDeque<&'a Arc<Target>>,
+    /// A target that was waited for in vain.
+    busy: Option<&'a Target>,
     attempts_left: usize,
     /// Retries of the same upstream so far.
     asked_again: u32,
@@ -109,13 +116,17 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// The next target to ask: the plan's, or after a wait the last one again.
+    fn is_at_its_end(&self) -> bool {
+        self.queue.is_empty() && self.full.is_empty()
+    }
+
+    /// The next target to ask: the plan's, then those without a free place, then after a wait the last one again.
     async fn next(&mut self) -> Option<&'a Arc<Target>> {
         let may_go_on = self.call.body.is_whole() && Instant::now() < self.deadline;
         if self.attempts_left == 0 || (self.left.is_some() && !may_go_on) {
             return None;
         }
-        if let Some(target) = self.queue.pop_front() {
+        if let Some(target) = self.queue.front().or(self.full.front()) {
             return Some(target);
         }
         let (target, wait) = self.again()?;
@@ -133,6 +144,26 @@ impl<'a> Search<'a> {
         let is_out = target.health.exclusion(target.model_for(self.plan.model()), then).is_some();
         let in_time = Instant::now() + wait < self.deadline;
         (in_time && (self.plan.panic || !is_out)).then_some((target, wait))
+    }
+
+    /// A place at `target`. Where none is free it is left for later, or waited for if nobody else is left.
+    async fn seat(&mut self, target: &'a Arc<Target>) -> Option<Seat> {
+        let (upstream, model) = (&self.on.upstreams[target.slot], target.model_for(self.plan.model()));
+        let wished = self.plan.preferred_key(target);
+        // It came from the one or, when that was empty, from the other; a retry came from neither.
+        let waits = self.queue.pop_front().is_none() && self.full.pop_front().is_some();
+        if let Some(seat) = upstream.seat(model, wished, std::time::Instant::now()) {
+            return Some(seat);
+        }
+        if !waits && !self.is_at_its_end() {
+            self.full.push_back(target);
+            return None;
+        }
+        let seat = tokio::time::timeout_at(self.deadline, upstream.wait_for_seat(model)).await.ok().flatten();
+        if seat.is_none() {
+            self.busy = Some(target);
+        }
+        seat
     }
 
     /// On what terms `target` may be asked now, and leave where that is a retry or a last resort; none where it went out of
@@ -186,7 +217,7 @@ impl<'a> Search<'a> {
         let last = self.left.map(|(_, failed)| failed.error);
         let mut error = match last {
             Some(last) => most_telling(self.worst, last),
-            None => refused_all(self.plan),
+            None => self.busy.map_or_else(|| refused_all(self.plan), no_place),
         };
         // A vendor's own words stay as they are.
         if let Some(target) = self.refused.filter(|_| error.body.is_none()) {
@@ -221,6 +252,18 @@ fn most_telling(before: Option<Error>, now: Error) -> Error {
         Some(before) if rank(&before) >= rank(&now) => before,
         _ => now,
     }
+}
+
+/// Wait named to a client whose call found no place anywhere.
+const NO_PLACE_WAIT: Duration = Duration::from_secs(1);
+
+/// Every place was taken, and stayed so.
+fn no_place(target: &Target) -> Error {
+    let message =
+        format!("Every place at `{}` is taken (`concurrency`); try again shortly.", target.upstream);
+    Error::new(Kind::Overloaded, Origin::Gateway, message)
+        .code("upstream_busy")
+        .retry_after(Some(NO_PLACE_WAIT))
 }
 
 /// No target could be tried at all.

@@ -15,6 +15,7 @@ use crate::names::ModelName;
 use crate::telemetry::series::{self, UpstreamMetrics};
 use crate::upstream::client::Connections;
 use crate::upstream::dial::Dialer;
+use crate::upstream::places::{HeldPlace, Places};
 use crate::upstream::spec::UpstreamSpec;
 
 pub mod attempt;
@@ -30,6 +31,7 @@ pub mod opaque;
 pub mod options;
 pub mod patience;
 pub mod payload;
+pub mod places;
 pub mod probe;
 pub mod reading;
 pub mod relay;
@@ -47,6 +49,7 @@ pub struct Upstream {
     pub health: Arc<UpstreamHealth>,
     pub metrics: Arc<UpstreamMetrics>,
     pub connections: Connections,
+    pub places: Places,
     /// Models the vendor listed; empty until it first did.
     pub listed: ArcSwap<Vec<String>>,
     /// How fast its models are, as routes name them. Bounded by the configuration; locked only while one is built.
@@ -56,6 +59,12 @@ pub struct Upstream {
     base_path: String,
     /// `Authorization` values in the order of `spec.keys`, marked sensitive.
     authorizations: Vec<HeaderValue>,
+}
+
+/// What an attempt needs of its upstream: which key to use, and leave to be one of its calls.
+pub struct Seat {
+    pub key: usize,
+    pub place: HeldPlace,
 }
 
 impl Upstream {
@@ -79,6 +88,7 @@ impl Upstream {
         Ok(Self {
             health: Arc::new(UpstreamHealth::new(spec.circuit.clone(), spec.keys.len())),
             connections: Connections::new(dialer, spec.http2),
+            places: Places::new(&spec.concurrency, spec.keys.len()),
             listed: ArcSwap::default(),
             paces: Mutex::default(),
             scheme: scheme.clone(),
@@ -94,6 +104,23 @@ impl Upstream {
     pub fn pace(&self, model: Option<&ModelName>) -> Arc<Pace> {
         let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(paces.entry(model.cloned()).or_default())
+    }
+
+    /// A key, the `wished` one if it may be used, and a place for a call of `model`, if there is one now.
+    pub fn seat(&self, model: &str, wished: Option<usize>, now: Instant) -> Option<Seat> {
+        let take = |key: usize| self.places.enter(key, model).map(|place| Seat { key, place });
+        if let Some(seat) = wished.filter(|it| self.health.may_use_key(*it, now)).and_then(take) {
+            return Some(seat);
+        }
+        let tries = if self.places.is_by_key() { self.spec.keys.len().max(1) } else { 1 };
+        (0..tries).find_map(|_| take(self.health.pick_key(now)))
+    }
+
+    /// The same after a wait in the queue; `None` where that is full or the wait too long.
+    pub async fn wait_for_seat(&self, model: &str) -> Option<Seat> {
+        let _shown = self.metrics.call_waits();
+        let key = self.health.pick_key(Instant::now());
+        self.places.wait(key, model).await.map(|place| Seat { key, place })
     }
 
     /// Shows the present state of circuit and keys in the metrics.

@@ -65,6 +65,35 @@ pub struct UpstreamOptions {
     pub circuit: Option<CircuitOptions>,
     /// What all its models cost. Default: what is known of each.
     pub price: Option<PriceOptions>,
+    /// How many calls it is sent at once.
+    pub concurrency: ConcurrencyOptions,
+}
+
+/// Calls that an upstream is sent at once, streams until their end included. Beyond them a call goes to the next target;
+/// without one it waits in a short queue.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConcurrencyOptions {
+    /// Calls at once. Default: the catalogue's, else 0 = no cap; at most 1,000,000.
+    #[schemars(range(max = 1_000_000))]
+    pub calls_max: Option<u32>,
+    /// Calls at once with each key. Default 0 = no cap; at most 1,000,000.
+    #[schemars(range(max = 1_000_000))]
+    pub per_key_max: u32,
+    /// Calls at once by the vendor's name of the model; 0 = no cap. Default: the catalogue's, else none.
+    pub models: Option<BTreeMap<ModelName, u32>>,
+    /// Calls that may wait for a place when no other target is left. Default 16; 0 to 10,000.
+    #[schemars(range(max = 10_000))]
+    pub queue_max: u32,
+    /// Longest wait for a place, in milliseconds. Default 500; 1 to 600,000.
+    #[schemars(range(min = 1, max = 600_000))]
+    pub queue_ms: u64,
+}
+
+impl Default for ConcurrencyOptions {
+    fn default() -> Self {
+        Self { calls_max: None, per_key_max: 0, models: None, queue_max: 16, queue_ms: 500 }
+    }
 }
 
 /// Timers of one attempt and of the whole call, in milliseconds.

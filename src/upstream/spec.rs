@@ -42,6 +42,17 @@ pub struct UpstreamSpec {
     /// Path of the probe below the base URL, such as `/models`; none: the vendor has no free call to ask.
     pub probe_path: Option<String>,
     pub circuit: CircuitOptions,
+    pub concurrency: ConcurrencySpec,
+}
+
+/// How many calls an upstream is sent at once; 0 is no cap.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConcurrencySpec {
+    pub calls_max: u32,
+    pub per_key_max: u32,
+    pub models: Vec<(ModelName, u32)>,
+    pub queue_max: u32,
+    pub queue_ms: u64,
 }
 
 impl UpstreamSpec {

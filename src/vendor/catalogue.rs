@@ -1,6 +1,7 @@
 //! What is known about each vendor that speaks the OpenAI dialect: data from `catalogue.yaml`, built in.
 //! Called by `config` when upstreams are completed. No I/O.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -32,6 +33,10 @@ pub struct CatalogueEntry {
     pub stream_usage: bool,
     #[serde(default)]
     pub models: Vec<String>,
+    #[serde(default)]
+    pub calls_max: u32,
+    #[serde(default)]
+    pub calls_max_by_model: BTreeMap<String, u32>,
 }
 
 fn yes() -> bool {

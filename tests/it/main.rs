@@ -10,6 +10,7 @@ mod bytes;
 mod callers;
 mod circuit;
 mod cli;
+mod concurrency;
 mod disguised;
 mod exhausted;
 mod failover;
