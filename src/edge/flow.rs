@@ -218,11 +218,13 @@ impl Flowing {
             }
             None => {
                 note_alive(relay.upstream());
+                let comment = end.usage_comment();
+                end.record.bytes_out += comment.as_ref().map_or(0, |it| it.len() as u64);
                 end.close(Ended::Complete);
                 if let Source::Events(relay) = std::mem::replace(&mut self.source, Source::Over) {
                     relay.release();
                 }
-                Poll::Ready(None)
+                Poll::Ready(comment.map(|it| Ok(Frame::data(it))))
             }
         }
     }

@@ -24,6 +24,7 @@ use crate::names::{ModelName, RequestId};
 use crate::route::plan::{Plan, plan};
 use crate::telemetry::{CallRecord, Ended, EndpointKind};
 use crate::upstream::call::{Call, CallBody};
+use crate::upstream::commit::AnswerBody;
 use crate::upstream::dispatch::{Delivery, Dispatcher};
 use crate::upstream::finish::FinishGuard;
 use crate::upstream::room::BodyRoom;
@@ -34,6 +35,9 @@ const X_TOLLGATE_REQUEST_ID: HeaderName = HeaderName::from_static("x-tollgate-re
 const X_TOLLGATE_UPSTREAM: HeaderName = HeaderName::from_static("x-tollgate-upstream");
 const X_TOLLGATE_MODEL: HeaderName = HeaderName::from_static("x-tollgate-model");
 const X_TOLLGATE_ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
+const X_TOLLGATE_COST_USD: HeaderName = HeaderName::from_static("x-tollgate-cost-usd");
+/// `1`: the client wants a stream to end with a comment that tells its usage and cost.
+const X_TOLLGATE_USAGE: HeaderName = HeaderName::from_static("x-tollgate-usage");
 
 /// Serves one request. Infallible: whatever goes wrong becomes an answer.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
@@ -258,7 +262,9 @@ fn choose(
     };
     end.record.route = Some(Arc::clone(&route.label));
     let plan = plan(route, ask(route, model, scanned, ask::tags(headers)?), std::time::Instant::now());
+    plan.count_exclusions();
     end.planned(&plan);
+    end.tells_usage = headers.get(X_TOLLGATE_USAGE).is_some_and(|it| it == "1");
     Ok(plan)
 }
 
@@ -353,10 +359,15 @@ fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>, watch: &
         }
         Ok(delivery) => {
             end.takes(delivery.reading);
+            let whole = matches!(delivery.body, AnswerBody::Whole(_));
+            let cost = end.settled().filter(|_| whole).and_then(|it| it.cost);
             let mut response = Response::new(Body::answer(delivery.body, end, watch));
             *response.status_mut() = delivery.status;
             *response.headers_mut() = headers::to_client(&delivery.headers);
             name_target(response.headers_mut(), delivery.upstream.spec.id.as_str(), &delivery.model);
+            if let Some(cost) = cost.and_then(|it| HeaderValue::try_from(it.to_string()).ok()) {
+                response.headers_mut().insert(X_TOLLGATE_COST_USD, cost);
+            }
             response
         }
     };

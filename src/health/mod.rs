@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use self::budget::RetryBudget;
 pub use self::budget::{RetryPass, RetryRules};
+pub use self::exclusion::Exclusion;
 pub use self::keys::KeyState;
 use self::keys::Keys;
 use self::missing::MissingModels;
@@ -14,6 +15,7 @@ pub use self::options::CircuitOptions;
 use crate::names::ModelName;
 
 mod budget;
+mod exclusion;
 mod keys;
 mod missing;
 mod options;
@@ -60,40 +62,6 @@ pub enum CircuitState {
     Closed,
     HalfOpen,
     Open,
-}
-
-/// Why a target is not tried now; `None` everywhere means that it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exclusion {
-    /// An operator drained it.
-    Drained,
-    /// Every key was refused.
-    KeysRefused,
-    /// Every usable key waits out a 429.
-    KeysCooling,
-    /// Active checks fail.
-    ProbeFailed,
-    CircuitOpen,
-    /// The vendor said that it does not know the model.
-    ModelMissing,
-}
-
-impl Exclusion {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Exclusion::Drained => "drained by an operator",
-            Exclusion::KeysRefused => "every key was refused",
-            Exclusion::KeysCooling => "every key waits out a rate limit",
-            Exclusion::ProbeFailed => "active checks fail",
-            Exclusion::CircuitOpen => "circuit open after failures",
-            Exclusion::ModelMissing => "the vendor does not know the model",
-        }
-    }
-
-    /// Whether the target may be tried all the same when nothing else is left (panic mode).
-    pub fn yields_in_panic(self) -> bool {
-        !matches!(self, Exclusion::Drained | Exclusion::KeysRefused)
-    }
 }
 
 /// What a live call's attempt says about the upstream.

@@ -29,6 +29,19 @@ pub enum Misfit {
     },
 }
 
+impl Misfit {
+    /// The word that labels it in metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Misfit::Context { .. } => "context",
+            Misfit::Cannot(_) => "ability",
+            Misfit::LacksTag(_) => "tag",
+            Misfit::TooDear { .. } => "price",
+            Misfit::TooSlow { .. } => "latency",
+        }
+    }
+}
+
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -35,6 +35,16 @@ pub enum Exclusion {
     Unfit(Misfit),
 }
 
+impl Exclusion {
+    /// The word that labels it in metrics, one of [`crate::telemetry::exclusions::REASONS`].
+    pub fn label(&self) -> &'static str {
+        match self {
+            Exclusion::Unwell(why) => why.label(),
+            Exclusion::Unfit(why) => why.label(),
+        }
+    }
+}
+
 impl fmt::Display for Exclusion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -120,6 +130,13 @@ impl Plan {
     /// The model the client asked of the route.
     pub fn model(&self) -> &str {
         &self.ask.model
+    }
+
+    /// Counts the targets that were left out.
+    pub fn count_exclusions(&self) {
+        for (target, why) in &self.excluded {
+            target.metrics.exclusions.count(why.label());
+        }
     }
 
     /// Whether no target could serve the call even if all were in service.

@@ -28,6 +28,7 @@ pub struct TargetFamilies {
     pub between_tokens: HistogramVec,
     pub tokens: IntCounterVec,
     pub costs: CostFamilies,
+    pub exclusions: IntCounterVec,
 }
 
 impl TargetFamilies {
@@ -67,6 +68,12 @@ impl TargetFamilies {
                 &["route", "upstream", "kind"],
             ),
             costs: CostFamilies::new(registry),
+            exclusions: counters(
+                registry,
+                "exclusions_total",
+                "Calls whose plan left the target out, by why.",
+                &["route", "upstream", "reason"],
+            ),
         }
     }
 }

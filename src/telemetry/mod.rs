@@ -5,6 +5,7 @@
 //! of its own call. Label lookups happen when a configuration is loaded, never on the path of a call.
 
 pub mod costs;
+pub mod exclusions;
 mod families;
 mod kinds;
 mod line;

@@ -9,6 +9,7 @@ use prometheus::local::LocalHistogram;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::costs::CostMetrics;
+use super::exclusions::Exclusions;
 use super::families::{TargetFamilies, UpstreamFamilies};
 use super::kinds::Ended;
 use super::record::CallRecord;
@@ -62,6 +63,7 @@ pub struct TargetMetrics {
     between_tokens: Histogram,
     tokens: [IntCounter; TOKEN_KINDS.len()],
     pub costs: CostMetrics,
+    pub exclusions: Exclusions,
 }
 
 impl TargetMetrics {
@@ -83,6 +85,7 @@ impl TargetMetrics {
             between_tokens: families.between_tokens.with_label_values(&labels),
             tokens: TOKEN_KINDS.map(|kind| families.tokens.with_label_values(&[route, upstream, kind])),
             costs: CostMetrics::new(&families.costs, route, upstream),
+            exclusions: Exclusions::new(&families.exclusions, route, upstream),
         }
     }
 
@@ -138,6 +141,7 @@ impl TargetMetrics {
             let _ = families.tokens.remove_label_values(&[route, upstream, kind]);
         }
         CostMetrics::forget(&families.costs, route, upstream);
+        self.exclusions.forget();
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::money::Money;
@@ -27,6 +28,8 @@ pub struct FinishGuard {
     target: Option<Arc<Target>>,
     reading: Option<Reading>,
     bill: Option<Bill>,
+    /// The client asked for a last comment with usage and cost.
+    pub tells_usage: bool,
     log: LogHandle,
     /// Fires when the grace of a stopping process is over.
     cut: CancellationToken,
@@ -52,6 +55,7 @@ impl FinishGuard {
             target: None,
             reading: None,
             bill: None,
+            tells_usage: false,
             log,
             cut,
             closed: false,
@@ -125,6 +129,22 @@ impl FinishGuard {
             target.metrics.observe(&self.record);
         }
         self.log.call(&self.record);
+    }
+
+    /// The comment that ends a stream whose client asked what it used.
+    pub fn usage_comment(&self) -> Option<Bytes> {
+        let settled = self.settled().filter(|_| self.tells_usage)?;
+        let (usage, reading) = (&settled.usage, self.reading.as_ref()?);
+        let told = serde_json::json!({
+            "upstream": reading.target.upstream.as_str(),
+            "input_tokens": usage.input,
+            "cached_input_tokens": usage.cached_input,
+            "output_tokens": usage.output,
+            "reasoning_tokens": usage.reasoning,
+            "estimated": usage.estimated,
+            "cost_usd": settled.cost.map(|it| it.to_string()),
+        });
+        Some(format!(": tollgate {told}\n\n").into())
     }
 
     /// Takes what was read of the answer into the record, and tells routing and metrics what it showed.

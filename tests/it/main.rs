@@ -45,6 +45,7 @@ mod streams;
 mod support;
 mod surface;
 mod tls;
+mod told_cost;
 mod uploads;
 mod verdicts;
 mod waiting;
