@@ -161,7 +161,10 @@ impl AttemptOn<'_> {
             self.upstream.metrics.retried_after_send();
         }
         let (head, body) = answer.response.into_parts();
-        if let Some(stated) = Headroom::read(&head.headers, SystemTime::now()) {
+        // A 429 says itself how long its key should rest, which may be less than until its limit is full.
+        if head.status != StatusCode::TOO_MANY_REQUESTS
+            && let Some(stated) = Headroom::read(&head.headers, SystemTime::now())
+        {
             health.note_headroom(key, stated.remaining_share, stated.reset, std::time::Instant::now());
         }
         if !head.status.is_success() && head.status != StatusCode::NOT_MODIFIED {

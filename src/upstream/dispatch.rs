@@ -159,6 +159,10 @@ impl<'a> Search<'a> {
             self.full.push_back(target);
             return None;
         }
+        let is_out = || target.health.exclusion(model, std::time::Instant::now()).is_some();
+        if !self.plan.panic && is_out() {
+            return None;
+        }
         let seat = tokio::time::timeout_at(self.deadline, upstream.wait_for_seat(model)).await.ok().flatten();
         if seat.is_none() {
             self.busy = Some(target);

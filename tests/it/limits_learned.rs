@@ -109,6 +109,23 @@ async fn a_429_without_a_wait_waits_for_the_limit_that_is_used_up() {
     assert_eq!(gateway.chat("smart").await.header("retry-after"), Some("8"));
 }
 
+/// OpenAI names a wait of a second and a limit that is full again in minutes: the key may be used after the second.
+#[tokio::test]
+async fn a_429s_own_wait_counts_and_not_the_time_until_its_limit_is_full() {
+    let limited = Reply::status(429, "slow down")
+        .header("retry-after-ms", "150")
+        .header("x-ratelimit-limit-tokens", "1000")
+        .header("x-ratelimit-remaining-tokens", "0")
+        .header("x-ratelimit-reset-tokens", "6m0s");
+    let a = Vendor::with([limited]).await;
+    a.otherwise(Reply::chat("from a"));
+    let b = Vendor::start().await;
+    b.otherwise(Reply::chat("from b"));
+    let gateway = Gateway::start(&over(&[("a", &a.url()), ("b", &b.url())], "")).await;
+    assert_eq!(gateway.chat("smart").await.served_by(), ("b", "2"));
+    until("the return of a", || async { gateway.chat("smart").await.served_by().0 == "a" }).await;
+}
+
 /// Neither is a fault of the vendor, nor would a retry help: the answer is the vendor's, and its code is there.
 #[tokio::test]
 async fn a_prompt_too_long_and_content_not_served_are_told_apart_and_passed_on() {

@@ -194,3 +194,37 @@ async fn a_vendor_that_flaps_is_asked_less_and_less() {
     }
     assert!(pauses[1] >= Duration::from_millis(38) && pauses[2] >= Duration::from_millis(78), "{pauses:?}");
 }
+
+/// F19: a vendor that came back was met by all calls at once, and fell over again. Its share of the calls grows instead.
+#[tokio::test]
+async fn a_vendor_that_recovers_gets_a_share_that_grows() {
+    let a = Vendor::with([DOWN()]).await;
+    a.otherwise(Reply::chat("from a"));
+    let b = Vendor::start().await;
+    b.otherwise(Reply::chat("from b"));
+    let more = "circuit: { failures: 1, open_ms: 20, open_ms_max: 600000, slow_start_ms: 1200 }\n";
+    let gateway = Gateway::start(&over(&[("a", &a.url()), ("b", &b.url())], more)).await;
+    while a.calls() < 2 {
+        assert_eq!(gateway.chat("smart").await.status, 200);
+    }
+    let closed = std::time::Instant::now();
+    // Calls by quarters of the slow start, and how many of them a served. How many there are is the machine's affair.
+    let mut quarters = [(0_u32, 0_u32); 4];
+    loop {
+        let quarter = closed.elapsed().as_millis() as usize / 300;
+        if quarter >= quarters.len() {
+            break;
+        }
+        let answer = gateway.chat("smart").await;
+        assert_eq!(answer.status, 200, "no burst of errors");
+        quarters[quarter].0 += 1;
+        quarters[quarter].1 += u32::from(answer.served_by().0 == "a");
+    }
+    // Expected are an eighth and seven eighths.
+    let share = |(all, own): (u32, u32)| f64::from(own) / f64::from(all.max(1));
+    let (first, last) = (share(quarters[0]), share(quarters[3]));
+    assert!(first < 0.4 && last > 0.6, "{quarters:?}");
+    for _ in 0..10 {
+        assert_eq!(gateway.chat("smart").await.served_by(), ("a", "1"), "the full share");
+    }
+}

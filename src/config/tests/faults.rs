@@ -259,3 +259,16 @@ fn what_contradicts_itself_in_limits_and_shadows_is_refused() {
     shadow("smi/x", "2:47: no upstream is called `smi`");
     shadow("{ upstream: nobody }", "2:59: no upstream is called `nobody`");
 }
+
+#[test]
+fn a_bound_that_contradicts_another_is_named() {
+    check("failover: { backoff_ms: 9000 }", &[], &["1:25: `backoff_ms` must not be above `backoff_ms_max`"]);
+    check(
+        "upstreams: { openai: { key: k, concurrency: { queue_ms: 0, models: { m: x } } } }",
+        &[],
+        &[
+            "1:57: `upstreams.openai.concurrency.queue_ms` must be a whole number, 1 to 600000",
+            "1:73: `upstreams.openai.concurrency.models.m` must be a whole number, at least 0",
+        ],
+    );
+}

@@ -144,3 +144,18 @@ upstreams:
     assert!(upstream.prefixes.contains(&"glm-".to_owned()));
     assert!(matches!(&upstream.proxy, ProxySpec::Environment { https: Some(_), .. }));
 }
+
+#[test]
+fn the_calls_at_once_that_a_vendor_states_hold_unless_an_operator_says_otherwise() {
+    let check = |own: &str, calls_max: u32, models: usize| {
+        let yaml = format!("upstreams: {{a: {{vendor: {own}}}}}");
+        let concurrency = load(&yaml, &[]).unwrap().upstreams[0].concurrency.clone();
+        assert_eq!((concurrency.calls_max, concurrency.models.len()), (calls_max, models), "{own}");
+    };
+    check("hunyuan, key: k", 5, 0);
+    check("hunyuan, key: k, concurrency: {queue_ms: 9}", 5, 0);
+    check("hunyuan, key: k, concurrency: {calls_max: 0}", 0, 0);
+    check("deepseek, key: k", 0, 3);
+    check("deepseek, key: k, concurrency: {calls_max: 7, models: {}}", 7, 0);
+    check("openai, key: k", 0, 0);
+}
