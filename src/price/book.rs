@@ -1,6 +1,7 @@
 //! All prices of one configuration, by vendor and model: the built-in `catalogue.yaml` and what the operator says over it.
 //! Built by `config`; asked once per call and target, with names that clients choose.
 
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, LazyLock};
 
@@ -173,41 +174,41 @@ impl PriceBook {
         is_configured: bool,
         faults: &mut Vec<PriceFault>,
     ) {
-        let mut models: IndexMap<(bool, &str, &str), Model> = IndexMap::new();
+        let mut models = Models::default();
         for (index, options) in rows.iter().enumerate() {
             let mut own = Vec::new();
             let row = self.terms.row(options, is_configured, &mut own);
-            match (&options.vendor, &options.upstream) {
-                (Some(owner), None) | (None, Some(owner)) => {
-                    let key = (options.upstream.is_some(), owner.as_str(), options.model.as_str());
-                    models.entry(key).or_default().add(row, options, &mut own);
-                }
-                _ => own.push(PriceFault::new(&[], "needs either a `vendor` or an `upstream`")),
-            }
+            models.add(row, options, &mut own);
             let (whose, path) = (format!("`{}`", options.model), ["rows", &index.to_string()]);
             faults.extend(own.into_iter().map(|it| it.of(&whose).below(&path)));
         }
         // Those of upstreams come last, for they are laid over those of vendors.
-        models.sort_by(|(is_upstream, ..), _, (other, ..), _| is_upstream.cmp(other));
-        for ((is_upstream, owner, name), mut model) in models {
-            let vendor = match is_upstream {
-                true => upstreams.iter().find(|it| it.id == owner).map_or("", |it| it.vendor),
-                false => owner,
+        models.by_name.sort_by(|one, _, other, _| one.is_upstream.cmp(&other.is_upstream));
+        for (key, model) in models.by_name {
+            let vendor = match key.is_upstream {
+                true => upstreams.iter().find(|it| it.id == key.owner).map_or("", |it| it.vendor),
+                false => key.owner,
             };
-            let below = self.price(vendor, name);
-            model.aliases.extend(self.aliases(vendor, name));
-            let price = Arc::new(Price::new(model.rows, below.as_deref()));
-            let shelf = if is_upstream { &mut self.by_upstream } else { &mut self.by_vendor };
-            for name in std::iter::once(name).chain(model.aliases.iter().map(String::as_str)) {
-                shelf.insert(Named { owner: owner.into(), model: name.into() }, Arc::clone(&price));
-            }
-            let owner = if is_upstream { Owner::Upstream(owner.into()) } else { Owner::Vendor(owner.into()) };
-            let entry = Entry { owner, model: name.into(), aliases: model.aliases, price };
-            let same = |it: &&mut Entry| it.owner == entry.owner && it.model == entry.model;
-            match self.entries.iter_mut().find(same) {
-                Some(before) => *before = entry,
-                None => self.entries.push(entry),
-            }
+            self.shelve(key, vendor, model);
+        }
+    }
+
+    /// Puts a model where it is found by all its names, over what its vendor had.
+    fn shelve(&mut self, key: Key, vendor: &str, mut model: Model) {
+        let below = self.price(vendor, key.model);
+        model.aliases.extend(self.aliases(vendor, key.model));
+        let price = Arc::new(Price::new(model.rows, below.as_deref()));
+        let shelf = if key.is_upstream { &mut self.by_upstream } else { &mut self.by_vendor };
+        for name in std::iter::once(key.model).chain(model.aliases.iter().map(String::as_str)) {
+            shelf.insert(Named { owner: key.owner.into(), model: name.into() }, Arc::clone(&price));
+        }
+        let owner = key.owner.to_owned();
+        let owner = if key.is_upstream { Owner::Upstream(owner) } else { Owner::Vendor(owner) };
+        let entry = Entry { owner, model: key.model.into(), aliases: model.aliases, price };
+        let same = |it: &&mut Entry| it.owner == entry.owner && it.model == entry.model;
+        match self.entries.iter_mut().find(same) {
+            Some(before) => *before = entry,
+            None => self.entries.push(entry),
         }
     }
 
@@ -218,24 +219,52 @@ impl PriceBook {
     }
 }
 
-/// The rows of one model, as they are gathered.
+/// Whose model rows are of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key<'a> {
+    is_upstream: bool,
+    owner: &'a str,
+    model: &'a str,
+}
+
+/// The models that rows are of, as they are gathered.
+#[derive(Default)]
+struct Models<'a> {
+    by_name: IndexMap<Key<'a>, Model>,
+    /// Every name, aliases too, and the model it stands for.
+    names: HashMap<Key<'a>, &'a str>,
+}
+
 #[derive(Default)]
 struct Model {
     rows: Vec<Row>,
     aliases: Vec<String>,
 }
 
-impl Model {
-    fn add(&mut self, row: Row, options: &PriceRowOptions, faults: &mut Vec<PriceFault>) {
+impl<'a> Models<'a> {
+    fn add(&mut self, row: Row, options: &'a PriceRowOptions, faults: &mut Vec<PriceFault>) {
+        let (is_upstream, owner) = match (&options.vendor, &options.upstream) {
+            (Some(vendor), None) => (false, vendor.as_str()),
+            (None, Some(upstream)) => (true, upstream.as_str()),
+            _ => return faults.push(PriceFault::new(&[], "needs either a `vendor` or an `upstream`")),
+        };
         if options.model.is_empty() {
             faults.push(PriceFault::new(&["model"], "the model has no name"));
         }
-        if self.rows.iter().any(|it| it.from == row.from) {
+        for name in options.aliases.iter().chain([&options.model]) {
+            let other = self.names.insert(Key { is_upstream, owner, model: name }, &options.model);
+            if let Some(other) = other.filter(|it| *it != options.model) {
+                let message = format!("`{name}` is a name of `{other}` already");
+                faults.push(PriceFault::new(&["model"], message));
+            }
+        }
+        let model = self.by_name.entry(Key { is_upstream, owner, model: &options.model }).or_default();
+        if model.rows.iter().any(|it| it.from == row.from) {
             let place = if options.from.is_some() { "from" } else { "model" };
             faults.push(PriceFault::new(&[place], "another row of the model begins at the same moment"));
         }
-        self.rows.push(row);
-        self.aliases.extend(options.aliases.iter().cloned());
+        model.rows.push(row);
+        model.aliases.extend(options.aliases.iter().cloned());
     }
 }
 

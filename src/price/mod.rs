@@ -2,7 +2,7 @@
 //! share. Pure: the moment arrives from outside. It does not count tokens: that is [`crate::api::usage`].
 //!
 //! * [`options`]: what the catalogue and gateway.yaml may say; [`calendar`]: dates, hours, holidays.
-//! * [`rates`]: the prices of one model, read from options; [`cost`]: what usage costs at them.
+//! * [`rates`]: the prices of one model, read from options; [`mod@cost`]: what usage costs at them.
 //! * [`book`]: all of them by vendor and model, from `catalogue.yaml` and the operator.
 
 pub mod book;

@@ -236,15 +236,16 @@ fn multiples(row: &Row) -> impl Iterator<Item = (&'static str, String)> {
 fn known_json(known: &Known, now: u64) -> Value {
     let in_force = known.price.row(now).map(std::ptr::from_ref);
     let rows = known.price.rows().iter().map(|row| {
+        let is_in_force = in_force == Some(std::ptr::from_ref(row));
         let conditions = row.when.iter().map(|when| {
             json!({ "tokens_min": when.tokens_min, "hours": when.window.as_ref().map(|it| it.describe()),
                 "rates": rates_json(&when.rates),
-                "holds_now": row.met(now, 0).is_some_and(|it| std::ptr::eq(it, when)) })
+                "holds_now": is_in_force && row.met(now, 0).is_some_and(|it| std::ptr::eq(it, when)) })
         });
         json!({
             "from": (row.from > 0).then(|| describe(row.from)),
             "until": (row.until < u64::MAX).then(|| describe(row.until)),
-            "in_force": in_force == Some(std::ptr::from_ref(row)),
+            "in_force": is_in_force,
             "origin": if row.origin.is_configured { "gateway.yaml" } else { "catalogue" },
             "source": row.origin.source,
             "date": row.origin.date,

@@ -301,6 +301,11 @@ fn what_is_wrong_with_a_row_is_said_with_its_place() {
             ),
         ],
     );
+    refuse(
+        "rows: [{ vendor: a, model: m, aliases: [x], input: 1, output: 1 },
+                { vendor: a, model: x, input: 1, output: 1 }]",
+        &[("prices.rows.1.model", "price of `x`: `x` is a name of `m` already")],
+    );
 }
 
 #[test]
