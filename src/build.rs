@@ -164,6 +164,7 @@ fn targets(snapshot: &Snapshot) -> HashSet<(String, String)> {
 
 fn rules(loaded: &Loaded) -> CallRules {
     let options = &loaded.options;
+    options.token_counts.prepare();
     CallRules {
         bounds: DispatchBounds {
             attempts_max: options.failover.attempts_max,
@@ -181,6 +182,7 @@ fn rules(loaded: &Loaded) -> CallRules {
             },
         },
         wants_usage: options.usage,
+        token_counts: options.token_counts,
         waiting_comment: Duration::from_millis(options.failover.waiting_comment_ms),
         default_upstream: options.default_upstream.clone(),
         default_model: options.default_model.clone(),

@@ -8,6 +8,7 @@ use http::Uri;
 use crate::api::money::Money;
 use crate::edge::options::AuthMode;
 use crate::names::Secret;
+use crate::price::tokenizer::{self, TokenCounts};
 use crate::route::options::{RouteOptions, TargetOptions};
 
 use super::GatewayOptions;
@@ -27,6 +28,11 @@ pub(super) fn check(draft: &mut Draft, options: &GatewayOptions, resolved: &Reso
     check_timings(draft, options);
     check_bounds(draft, options);
     check_origins(draft, options);
+    if options.token_counts == TokenCounts::Tokenizer && !tokenizer::IS_BUILT_IN {
+        let message = "this build has no tokenizer: build one by `cargo build --release --features tokenizer`, or \
+                       say `estimate`";
+        draft.fault(&["token_counts"], message);
+    }
     if options.auth == AuthMode::Off && !options.clients.is_empty() {
         draft.warnings.push("`auth: off`: the keys under `clients` are not asked for".into());
     }

@@ -30,6 +30,7 @@ use crate::edge::options::{AuthMode, ClientsOptions, CorsOptions, LimitOptions, 
 use crate::health::CircuitOptions;
 use crate::names::{ModelName, Secret, UpstreamId};
 use crate::price::options::PricesOptions;
+use crate::price::tokenizer::TokenCounts;
 use crate::route::options::RouteOptions;
 use crate::sim::SimOptions;
 use crate::telemetry::options::LogOptions;
@@ -82,6 +83,8 @@ pub struct GatewayOptions {
     pub log: LogOptions,
     /// Whether usage is asked of vendors where the client did not, and taken out of the stream again. Default true.
     pub usage: bool,
+    /// How tokens that no vendor counted are counted. Default `estimate`; `tokenizer` needs a build with that feature.
+    pub token_counts: TokenCounts,
     /// The built-in simulated vendor, upstream `sim`.
     pub sim: SimOptions,
     /// Runtime threads. Default 0: one per core. 0 to 1,024. Read at start only.
@@ -113,6 +116,7 @@ impl Default for GatewayOptions {
             shutdown: ShutdownOptions::default(),
             log: LogOptions::default(),
             usage: true,
+            token_counts: TokenCounts::default(),
             sim: SimOptions::default(),
             workers: 0,
         }

@@ -1,9 +1,10 @@
 //! What a call costs: prices with dates, prompt bounds and hours, and the one sum that routing, headers, log and metrics
-//! share. Pure: the moment arrives from outside. It does not count tokens: that is [`crate::api::usage`].
+//! share. Pure: the moment arrives from outside. What vendors counted is read by [`crate::api::usage`].
 //!
 //! * [`options`]: what the catalogue and gateway.yaml may say; [`calendar`]: dates, hours, holidays.
 //! * [`rates`]: the prices of one model, read from options; [`mod@cost`]: what usage costs at them.
 //! * [`book`]: all of them by vendor and model, from `catalogue.yaml` and the operator.
+//! * [`estimate`]: tokens that nobody has counted, by their look; [`tokenizer`]: in truth, where the operator wants it.
 
 pub mod book;
 pub mod calendar;
@@ -11,6 +12,7 @@ pub mod cost;
 pub mod estimate;
 pub mod options;
 pub mod rates;
+pub mod tokenizer;
 
 #[cfg(test)]
 mod tests;

@@ -272,3 +272,12 @@ fn a_bound_that_contradicts_another_is_named() {
         ],
     );
 }
+
+#[cfg(not(feature = "tokenizer"))]
+#[test]
+fn a_tokenizer_that_was_not_built_in_is_a_fault_that_says_how_to_build_it() {
+    let fault = "1:15: this build has no tokenizer: build one by `cargo build --release --features tokenizer`, or say \
+                 `estimate`";
+    check("token_counts: tokenizer", &[], &[fault]);
+    assert!(load("token_counts: estimate", &[]).is_ok());
+}
