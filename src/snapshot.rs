@@ -246,7 +246,7 @@ impl Builder<'_> {
             tags: options.tags.iter().chain(&spec.tags).cloned().collect(),
             health: Arc::clone(&upstream.health),
             metrics: self.metrics.target(label, spec.id.as_str()),
-            pace: upstream.pace(model),
+            experience: upstream.experience(model),
             offer: Offer::new((&spec.id, &spec.vendor), name, self.book, options.price.as_ref(), facts),
         })
     }

@@ -28,19 +28,20 @@ pub struct Figures {
 pub fn figures(route: &Route, target: &Target, ask: &Ask, now: Instant) -> Figures {
     let model = target.model_for(&ask.model);
     let output_tokens = route.output.expected(ask.output_max);
-    let cached_tokens = cached(route, target, ask, now);
+    let prompt_tokens = target.experience.calibration.correct(ask.prompt_tokens);
+    let cached_tokens = cached(route, target, ask, now).min(prompt_tokens);
     let usage = Usage {
-        input: ask.prompt_tokens,
+        input: prompt_tokens,
         cached_input: cached_tokens,
         output: output_tokens,
         ..Usage::default()
     };
     Figures {
-        prompt_tokens: ask.prompt_tokens,
+        prompt_tokens,
         cached_tokens,
         output_tokens,
         cost: target.price(model).and_then(|it| it.cost(&usage, ask.at, ask.tier)),
-        pace: target.pace.expected(now),
+        pace: target.experience.pace.expected(now),
         share: target.health.share(now),
     }
 }
@@ -49,7 +50,7 @@ pub fn figures(route: &Route, target: &Target, ask: &Ask, now: Instant) -> Figur
 fn cached(route: &Route, target: &Target, ask: &Ask, now: Instant) -> u64 {
     let warm = ask.conversation.and_then(|it| route.warmth.of(it, now));
     match warm {
-        Some(warm) if warm.target == target.fingerprint(&ask.model) => warm.tokens.min(ask.prompt_tokens),
+        Some(warm) if warm.target == target.fingerprint(&ask.model) => warm.tokens,
         _ => 0,
     }
 }

@@ -6,6 +6,7 @@ use crate::health::UpstreamHealth;
 use crate::health::pace::Pace;
 use crate::health::warmth::fingerprint;
 use crate::names::{ModelName, UpstreamId};
+use crate::price::estimate::Calibration;
 use crate::price::options::PriceOptions;
 use crate::price::{Price, PriceBook};
 use crate::telemetry::TargetMetrics;
@@ -23,8 +24,16 @@ pub struct Target {
     pub tags: Vec<String>,
     pub health: Arc<UpstreamHealth>,
     pub metrics: Arc<TargetMetrics>,
-    pub pace: Arc<Pace>,
+    pub experience: Experience,
     pub offer: Offer,
+}
+
+/// What a model showed of itself at an upstream; shared by the targets that name it.
+#[derive(Clone, Default)]
+pub struct Experience {
+    pub pace: Arc<Pace>,
+    /// How far estimates of prompts are off here.
+    pub calibration: Arc<Calibration>,
 }
 
 /// What a target can do and what it costs, by model.

@@ -8,7 +8,7 @@ use super::ask::{Ask, Wants};
 use super::options::PolicyName;
 use super::plan::{Exclusion, Plan, plan, plan_with};
 use super::table::{Canary, Route};
-use super::target::{Offer, Target};
+use super::target::{Experience, Offer, Target};
 use crate::api::money::Money;
 use crate::health::warmth::Warm;
 use crate::health::{CircuitOptions, Exclusion as Unwell, UpstreamHealth, Verdict};
@@ -57,12 +57,12 @@ fn target(slot: usize, described: &Described, now: Instant) -> Arc<Target> {
         weight: described.weight.max(1),
         tags: described.tags.iter().map(ToString::to_string).collect(),
         health: Arc::new(UpstreamHealth::new(circuit, 1)),
-        pace: Arc::default(),
+        experience: Experience::default(),
         offer,
     };
     if let Some((first_ms, per_token_us)) = described.pace {
-        target.pace.first_token(Duration::from_millis(first_ms), now);
-        target.pace.tokens(1_000, Duration::from_micros(per_token_us * 1_000), now);
+        target.experience.pace.first_token(Duration::from_millis(first_ms), now);
+        target.experience.pace.tokens(1_000, Duration::from_micros(per_token_us * 1_000), now);
     }
     Arc::new(target)
 }

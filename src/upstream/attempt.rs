@@ -330,7 +330,7 @@ impl AttemptOn<'_> {
             self.note_verdict(terms, verdict);
         }
         if !is_about_the_key(error.kind) {
-            self.target.pace.failed(elapsed, std::time::Instant::now());
+            self.target.experience.pace.failed(elapsed, std::time::Instant::now());
         }
         self.upstream.metrics.attempt_failed(error.kind);
     }

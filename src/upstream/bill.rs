@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::api::money::Money;
 use crate::api::usage::Usage;
+use crate::price;
 use crate::route::ask::Ask;
 use crate::route::plan::Plan;
 use crate::route::table::Route;
@@ -40,25 +41,23 @@ impl Bill {
 
     /// The tier that the vendor says it served in decides, else the one that was asked for.
     fn cost(&self, target: &Target, usage: &Usage, reading: &Reading) -> Option<Money> {
-        let price = target.price(target.model_for(&self.ask.model))?;
-        price.cost(usage, self.ask.at, reading.service_tier.unwrap_or(self.ask.tier))
+        let price = target.price(target.model_for(&self.ask.model));
+        let tier = reading.service_tier.unwrap_or(self.ask.tier);
+        price::cost(price.as_deref(), usage, self.ask.at, tier)
     }
 
     /// Only of answers that said something: what never began is not billed.
     fn estimate(&self, reading: &Reading) -> Option<Usage> {
         let output = reading.content_tokens();
-        (output > 0 && self.ask.prompt_tokens > 0).then(|| Usage {
-            input: self.ask.prompt_tokens,
-            output,
-            estimated: true,
-            ..Usage::default()
-        })
+        let input = reading.target.experience.calibration.correct(self.ask.prompt_tokens);
+        (output > 0 && input > 0).then(|| Usage { input, output, estimated: true, ..Usage::default() })
     }
 
     /// What an attempt that the vendor may charge for is estimated to have cost: its prompt, for nothing of its answer
     /// was kept.
     pub fn wasted(&self, target: &Target) -> Option<Money> {
-        let usage = Usage { input: self.ask.prompt_tokens, estimated: true, ..Usage::default() };
+        let input = target.experience.calibration.correct(self.ask.prompt_tokens);
+        let usage = Usage { input, estimated: true, ..Usage::default() };
         let cost = target.price(target.model_for(&self.ask.model))?.cost(&usage, self.ask.at, self.ask.tier);
         cost.filter(|it| *it > Money::ZERO)
     }
@@ -69,6 +68,7 @@ impl Bill {
         let usage = &settled.usage;
         if complete && !usage.estimated {
             self.route.output.note(usage.output);
+            reading.target.experience.calibration.learn(self.ask.prompt_tokens, usage.input);
         }
         if let Some(conversation) = self.ask.conversation {
             let tokens = usage.input.saturating_add(usage.output);

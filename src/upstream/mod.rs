@@ -9,9 +9,9 @@ use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 
 use crate::error::Error;
-use crate::health::pace::Pace;
 use crate::health::{CircuitState, KeyState, UpstreamHealth};
 use crate::names::ModelName;
+use crate::route::target::Experience;
 use crate::telemetry::series::{self, UpstreamMetrics};
 use crate::upstream::client::Connections;
 use crate::upstream::dial::Dialer;
@@ -52,8 +52,9 @@ pub struct Upstream {
     pub places: Places,
     /// Models the vendor listed; empty until it first did.
     pub listed: ArcSwap<Vec<String>>,
-    /// How fast its models are, as routes name them. Bounded by the configuration; locked only while one is built.
-    paces: Mutex<HashMap<Option<ModelName>, Arc<Pace>>>,
+    /// What its models showed of themselves, as routes name them. Bounded by the configuration; locked only while one
+    /// is built.
+    experience: Mutex<HashMap<Option<ModelName>, Experience>>,
     scheme: Scheme,
     authority: Authority,
     base_path: String,
@@ -90,7 +91,7 @@ impl Upstream {
             connections: Connections::new(dialer, spec.http2),
             places: Places::new(&spec.concurrency, spec.keys.len()),
             listed: ArcSwap::default(),
-            paces: Mutex::default(),
+            experience: Mutex::default(),
             scheme: scheme.clone(),
             authority: authority.clone(),
             base_path: spec.base_url.path().trim_end_matches('/').to_owned(),
@@ -100,10 +101,10 @@ impl Upstream {
         })
     }
 
-    /// The pace of a model that a route names, or of all that clients name. Kept as long as the upstream is.
-    pub fn pace(&self, model: Option<&ModelName>) -> Arc<Pace> {
-        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(paces.entry(model.cloned()).or_default())
+    /// Speed and tokenizer of a model that a route names, or of all that clients name. Kept as long as the upstream is.
+    pub fn experience(&self, model: Option<&ModelName>) -> Experience {
+        let mut experience = self.experience.lock().unwrap_or_else(PoisonError::into_inner);
+        experience.entry(model.cloned()).or_default().clone()
     }
 
     /// A key, the `wished` one if it may be used, and a place for a call of `model`, if there is one now.

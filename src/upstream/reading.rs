@@ -64,7 +64,7 @@ impl Reading {
             (*count, *bytes, *least) = (*count + 1, *bytes + event_bytes, event_bytes.min(*least));
             if first.is_none() {
                 *first = Some(now);
-                self.target.pace.first_token(now.saturating_duration_since(self.asked), now);
+                self.target.experience.pace.first_token(now.saturating_duration_since(self.asked), now);
             }
             *last = Some(now);
         }
@@ -75,7 +75,7 @@ impl Reading {
     pub fn whole(&mut self, tokens: u64, now: Instant) {
         self.content = Content::Whole { tokens };
         let tokens = self.usage.map_or(tokens, |it| it.output);
-        self.target.pace.whole(tokens, now.saturating_duration_since(self.asked), now);
+        self.target.experience.pace.whole(tokens, now.saturating_duration_since(self.asked), now);
         self.begin(now);
     }
 
@@ -89,7 +89,7 @@ impl Reading {
     pub fn ended(&self, output_tokens: u64) {
         if let Content::Events { first: Some(first), last: Some(last), .. } = self.content {
             let time = last.saturating_duration_since(first);
-            self.target.pace.tokens(output_tokens.saturating_sub(1), time, last);
+            self.target.experience.pace.tokens(output_tokens.saturating_sub(1), time, last);
         }
     }
 
