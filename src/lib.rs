@@ -16,8 +16,9 @@
 //!    ([`upstream::client`]), and on failure read what it means ([`vendor::failure`]), tell [`health`]; then the next.
 //! 5. [`upstream::commit`] reads until the first content: from there on the answer belongs to this target.
 //! 6. [`upstream::relay`] is pulled by hyper through [`edge::flow`]: frame in, frame out, read along, nothing copied;
-//!    [`edge::stall`] ends it when its client takes nothing.
-//!    Identical calls may share one answer ([`edge::single_flight`]).
+//!    [`edge::stall`] ends it when its client takes nothing. Where the route wants it, a stream that comes too slowly
+//!    ([`upstream::throughput`]) moves on before content, and one that breaks off after content goes on at another target
+//!    ([`upstream::continuation`], [`vendor::graft`]). Identical calls may share one answer ([`edge::single_flight`]).
 //! 7. [`upstream::finish`] closes the record once: metrics, log line.
 //!
 //! A call keeps the [`snapshot::Snapshot`] it began with; a reload swaps the next one in ([`app`]).

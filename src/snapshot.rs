@@ -191,6 +191,8 @@ impl Builder<'_> {
             warmth: Arc::clone(self.warmth),
             single_flight: options.single_flight.then(|| self.metrics.shared_calls(label)),
             shadow: options.shadow.as_ref().and_then(|it| self.shadow(label, options, it)),
+            throughput: options.throughput.clone(),
+            continues: options.continue_cut_streams,
         })
     }
 

@@ -33,6 +33,28 @@ pub struct Usage {
     pub estimated: bool,
 }
 
+impl Usage {
+    /// The tokens of two calls that made one answer.
+    pub fn plus(self, other: Self) -> Self {
+        let cost = match (self.stated_cost, other.stated_cost) {
+            (Some(own), Some(other)) => Some(own.plus(other)),
+            (own, other) => own.or(other),
+        };
+        Self {
+            input: self.input.saturating_add(other.input),
+            cached_input: self.cached_input.saturating_add(other.cached_input),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            cache_write_1h: self.cache_write_1h.saturating_add(other.cache_write_1h),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            audio_input: self.audio_input.saturating_add(other.audio_input),
+            audio_output: self.audio_output.saturating_add(other.audio_output),
+            stated_cost: cost,
+            estimated: self.estimated || other.estimated,
+        }
+    }
+}
+
 /// The class of service a vendor served a call in, which decides the price.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ServiceTier {

@@ -100,6 +100,10 @@ fn check_targets(draft: &mut Draft, index: &str, route: &RouteOptions, name: &st
     } else {
         draft.warnings.extend(unused.iter().map(|it| format!("route `{name}`: target {it}")));
     }
+    if route.continue_cut_streams && route.targets.len() == 1 {
+        let message = format!("route `{name}`: `continue_cut_streams` does nothing, for it has one target");
+        draft.warnings.push(message);
+    }
 }
 
 /// What to say of a target whose upstream is off.

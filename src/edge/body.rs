@@ -3,12 +3,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::edge::connection::CallPlace;
+use crate::edge::continuation::Succession;
 use crate::edge::flow::{Flow, LateAnswer, Source, Watch, note_alive};
 use crate::edge::shared::Reader;
 use crate::error::{Error, Kind};
@@ -58,7 +60,14 @@ impl Body {
 
     /// Comments until `late` is decided, then its answer, all under the `200` that was sent.
     pub fn waiting(late: LateAnswer, cut: WaitForCancellationFutureOwned, watch: &Watch<'_>) -> Self {
-        Body::Flowing(Flow::start(Source::waiting(late), None, cut, watch))
+        Body::Flowing(Flow::start(Source::waiting(late, Duration::ZERO), None, cut, watch))
+    }
+
+    /// Whether and how the stream goes on elsewhere when it breaks off.
+    pub(super) fn succeed(&mut self, succession: Succession) {
+        if let Body::Flowing(flow) = self {
+            flow.succeed(succession);
+        }
     }
 
     /// Another call's answer; `end` is none for the call that asked, whose record goes with the asking.

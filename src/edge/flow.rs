@@ -15,6 +15,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::api::error_body::error_event;
 use crate::edge::connection::CallPlace;
+use crate::edge::continuation::{CONTINUED, Succession};
 use crate::edge::shared::{Outcome, Reader};
 use crate::edge::stall::{Offer, Stalls};
 use crate::error::{Error, Kind, Origin};
@@ -54,10 +55,22 @@ impl Flow {
         cut: WaitForCancellationFutureOwned,
         watch: &Watch<'_>,
     ) -> Arc<Self> {
-        let state = Flowing { source, end, cut: Box::pin(cut), cut_seen_by: None, place: None, rest: None };
+        let state = Flowing {
+            source,
+            end,
+            succession: Succession::None,
+            cut: Box::pin(cut),
+            cut_seen_by: None,
+            place: None,
+            rest: None,
+        };
         let flow = Arc::new(Self { offer: Offer::default(), state: Mutex::new(state) });
         watch.stalls.watch(&flow, watch.patience);
         flow
+    }
+
+    pub(super) fn succeed(&self, succession: Succession) {
+        self.state().succession = succession;
     }
 
     pub(super) fn occupy(&self, call: CallPlace) {
@@ -122,6 +135,8 @@ impl Flow {
 struct Flowing {
     source: Source,
     end: Option<Box<FinishGuard>>,
+    /// What happens when events break off.
+    succession: Succession,
     /// The end of a stopping process's grace.
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The task that `cut` will wake: asking again costs a lock that all streams share.
@@ -145,8 +160,9 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn waiting(late: LateAnswer) -> Self {
-        Source::Waiting { late, beat: Box::pin(tokio::time::sleep(Duration::ZERO)) }
+    /// The first comment after `silence`.
+    pub(super) fn waiting(late: LateAnswer, silence: Duration) -> Self {
+        Source::Waiting { late, beat: Box::pin(tokio::time::sleep(silence)) }
     }
 }
 
@@ -187,7 +203,10 @@ impl Flowing {
             let polled = match &mut self.source {
                 Source::Over => return Poll::Ready(None),
                 Source::GivenUp => return Poll::Ready(Some(Err(given_up()))),
-                Source::Events(_) => self.poll_relay(cx),
+                Source::Events(_) => match self.poll_relay(cx) {
+                    Poll::Ready(Some(Ok(frame))) if frame.data_ref().is_some_and(Bytes::is_empty) => continue,
+                    polled => polled,
+                },
                 Source::Opaque(_) => self.poll_opaque(cx),
                 Source::Shared(_) => self.poll_shared(cx),
                 Source::Waiting { .. } => match self.poll_waiting(cx) {
@@ -209,11 +228,16 @@ impl Flowing {
         let Some(reading) = end.reading() else { return Poll::Ready(None) };
         match ready!(relay.poll_events(cx, reading)) {
             Some(Ok(events)) => {
+                let events = self.succession.fit(events);
                 end.record.bytes_out += events.len() as u64;
                 Poll::Ready(Some(Ok(Frame::data(events))))
             }
             Some(Err(error)) => {
                 note_failure(relay.upstream(), &error);
+                if let Some(late) = self.succession.seek(relay, &error, &mut self.end) {
+                    self.source = Source::waiting(late, WAITING_BEAT);
+                    return Poll::Ready(Some(Ok(Frame::data(CONTINUED))));
+                }
                 Poll::Ready(self.last_words(&error, Ended::Cut))
             }
             None => {
@@ -290,21 +314,16 @@ impl Flowing {
             (result, end)
         });
         match polled {
-            Poll::Ready((Ok(Delivery { body: AnswerBody::Events(relay), reading, .. }), mut end)) => {
-                end.takes(reading);
+            Poll::Ready((Ok(Delivery { body: AnswerBody::Events(relay), model, reading, .. }), mut end)) => {
+                self.succession.found(&model, reading, &mut end);
                 self.end = Some(end);
                 self.source = Source::Events(relay);
                 None
             }
-            Poll::Ready((Ok(_), end)) => {
+            Poll::Ready((result, mut end)) => {
+                let (error, ended) = self.succession.lost(result.err(), &mut end);
                 self.end = Some(end);
-                let error =
-                    Error::new(Kind::VendorFailed, Origin::Gateway, "The upstream's answer was no stream.");
-                Some(Poll::Ready(self.last_words(&error, Ended::Failed)))
-            }
-            Poll::Ready((Err(error), end)) => {
-                self.end = Some(end);
-                Some(Poll::Ready(self.last_words(&error, Ended::Failed)))
+                Some(Poll::Ready(self.last_words(&error, ended)))
             }
             Poll::Pending => Some(beat.as_mut().poll(cx).map(|()| {
                 beat.as_mut().reset(Instant::now() + WAITING_BEAT);

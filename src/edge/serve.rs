@@ -8,15 +8,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, he
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
-use crate::edge::admission::{OVERLOADED_WAIT, admit};
+use crate::edge::admission::admit;
 use crate::edge::ask::{self, Scanned, ask};
 use crate::edge::auth::Client;
 use crate::edge::body::Body;
+use crate::edge::continuation::Continuer;
 use crate::edge::endpoint::{BodyKind, Endpoint, endpoint};
 use crate::edge::flow::{LateAnswer, Watch};
 use crate::edge::gateway::{Gateway, Serving};
 use crate::edge::intake::{self, Taken};
 use crate::edge::models::unknown_model;
+use crate::edge::search::search;
 use crate::edge::single_flight::{self, Key};
 use crate::edge::{cors, headers, models, rescue, shadow};
 use crate::error::{Error, Kind, Origin};
@@ -25,7 +27,7 @@ use crate::route::plan::{Plan, plan};
 use crate::telemetry::{CallRecord, Ended, EndpointKind};
 use crate::upstream::call::{Call, CallBody};
 use crate::upstream::commit::AnswerBody;
-use crate::upstream::dispatch::{Delivery, Dispatcher};
+use crate::upstream::dispatch::Delivery;
 use crate::upstream::finish::FinishGuard;
 use crate::upstream::room::BodyRoom;
 use crate::vendor::stream::StreamShape;
@@ -129,21 +131,21 @@ async fn understand(
         return models::answer(&serving.snapshot, client.as_deref(), id.as_deref()).map(Next::Answered);
     }
     let prepared = prepare(serving, endpoint, client.as_deref(), request, room, end).await?;
-    Ok(Next::Dispatch(Box::new(prepared)))
+    Ok(Next::Dispatch(Arc::new(prepared)))
 }
 
 enum Next {
     Answered(Response<Body>),
-    Dispatch(Box<Prepared>),
+    Dispatch(Arc<Prepared>),
 }
 
 /// A call that knows where it may go.
-struct Prepared {
-    call: Call,
-    plan: Plan,
-    stream: bool,
+pub(super) struct Prepared {
+    pub call: Call,
+    pub plan: Plan,
+    pub stream: bool,
     /// By which it finds others like it to share an answer with.
-    key: Option<Key>,
+    pub key: Option<Key>,
 }
 
 /// Reads the body as far as routing needs it, and plans.
@@ -184,6 +186,7 @@ async fn prepare(
         shape: endpoint.shape,
         answers_json: endpoint.answers_json,
         wants_usage: rules.wants_usage,
+        said: None,
     };
     let key = single_flight::key(client, serving.snapshot.generation, &plan, &call, &head.headers);
     Ok(Prepared { call, plan, stream: taken.stream, key })
@@ -287,7 +290,7 @@ fn no_upstream() -> Error {
 async fn dispatch(
     gateway: &Arc<Gateway>,
     serving: &Arc<Serving>,
-    prepared: Box<Prepared>,
+    prepared: Arc<Prepared>,
     mut end: Box<FinishGuard>,
     patience: Duration,
 ) -> Response<Body> {
@@ -297,54 +300,33 @@ async fn dispatch(
     let failover_open = prepared.plan.targets.len() > 1;
     let streams =
         prepared.stream && prepared.call.shape != StreamShape::Opaque && failover_open && !wait.is_zero();
-    if !streams {
-        let result = search(serving, &prepared, &mut end).await;
-        return finished(result, end, &watch);
-    }
-    let serving = Arc::clone(serving);
-    let mut late: LateAnswer = Box::pin(async move {
-        let result = search(&serving, &prepared, &mut end).await;
-        (result, end)
-    });
-    match tokio::time::timeout(wait, &mut late).await {
-        Ok((result, end)) => finished(result, end, &watch),
-        Err(_) => {
-            let mut response =
-                Response::new(Body::waiting(late, gateway.cut.clone().cancelled_owned(), &watch));
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            response
+    let succession = Continuer::of(serving, &prepared);
+    let mut response = if streams {
+        let serving = Arc::clone(serving);
+        let mut late: LateAnswer = Box::pin(async move {
+            let (call, plan) = (&prepared.call, &prepared.plan);
+            let result = search(&serving, call, plan, &serving.snapshot.rules.bounds, &mut end).await;
+            (result, end)
+        });
+        match tokio::time::timeout(wait, &mut late).await {
+            Ok((result, end)) => finished(result, end, &watch),
+            Err(_) => waiting(late, gateway, &watch),
         }
-    }
+    } else {
+        let result =
+            search(serving, &prepared.call, &prepared.plan, &serving.snapshot.rules.bounds, &mut end).await;
+        finished(result, end, &watch)
+    };
+    response.body_mut().succeed(succession);
+    response
 }
 
-async fn search(serving: &Serving, prepared: &Prepared, end: &mut FinishGuard) -> Result<Delivery, Error> {
-    let snapshot = &serving.snapshot;
-    let dispatcher = Dispatcher { upstreams: &snapshot.upstreams, bounds: &snapshot.rules.bounds };
-    let cut = end.cut().clone();
-    // On the heap, or every future around it would be as large as this one.
-    let mut searching = Box::pin(async {
-        tokio::select! {
-            biased;
-            result = dispatcher.run(&prepared.call, &prepared.plan, end) => result,
-            () = cut.cancelled() => Err(stopping()),
-        }
-    });
-    let result = rescue::caught(searching.as_mut()).await;
-    drop(searching);
-    if let Ok(delivery) = &result {
-        end.record.status = delivery.status.as_u16();
-        let ids = ["x-request-id", "request-id"];
-        end.record.vendor_request_id = ids.iter().find_map(|it| delivery.headers.get(*it)).cloned();
-    }
-    result
-}
-
-fn stopping() -> Error {
-    Error::new(Kind::Overloaded, Origin::Gateway, "The gateway is stopping; send the request again.")
-        .code("gateway_stopping")
-        .retry_after(Some(OVERLOADED_WAIT))
+fn waiting(late: LateAnswer, gateway: &Gateway, watch: &Watch<'_>) -> Response<Body> {
+    let mut response = Response::new(Body::waiting(late, gateway.cut.clone().cancelled_owned(), watch));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
 }
 
 fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>, watch: &Watch<'_>) -> Response<Body> {

@@ -48,6 +48,11 @@ pub struct RouteOptions {
     pub single_flight: bool,
     /// Where a share of the calls is mirrored to, with the answer thrown away. Default: nowhere.
     pub shadow: Option<ShadowOptions>,
+    /// The slowest pace of a stream that is good enough while another target is left. Default: any is.
+    pub throughput: Option<ThroughputOptions>,
+    /// Whether a streamed chat completion that breaks off after content goes on at another target, from what was said.
+    /// Default false.
+    pub continue_cut_streams: bool,
 }
 
 /// Calls mirrored to a target that is to be tried.
@@ -80,6 +85,8 @@ impl Default for RouteOptions {
             canary: None,
             single_flight: false,
             shadow: None,
+            throughput: None,
+            continue_cut_streams: false,
         }
     }
 }
@@ -112,6 +119,25 @@ pub struct CanaryOptions {
     /// Share of calls, in per cent; a conversation stays on its side. 0 to 100.
     #[schemars(range(max = 100))]
     pub percent: u32,
+}
+
+/// The slowest pace of a stream's content, measured from its first content on. A slower stream moves on to the next
+/// target as long as the client has seen none of it; later, or with no target left, it is only noted.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ThroughputOptions {
+    /// Tokens a second, estimated from the length of the text. 1 to 10,000.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub tokens_per_s_min: u64,
+    /// Time over which the pace is taken, in milliseconds: a stream is held back until it brought the tokens of this time,
+    /// and no longer than it. Default 2,000; 100 to 60,000.
+    #[serde(default = "two_seconds")]
+    #[schemars(range(min = 100, max = 60_000))]
+    pub window_ms: u64,
+}
+
+fn two_seconds() -> u64 {
+    2_000
 }
 
 /// The order in which a route's healthy targets are tried.

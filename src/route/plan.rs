@@ -163,6 +163,20 @@ impl Plan {
             self.targets.insert(0, Arc::clone(target));
         }
     }
+
+    /// What is left to try behind `target`; none where nothing is.
+    pub fn behind(&self, target: &Arc<Target>) -> Option<Self> {
+        let place = self.targets.iter().position(|it| Arc::ptr_eq(it, target))?;
+        let left = Self {
+            route: Arc::clone(&self.route),
+            ask: self.ask.clone(),
+            targets: self.targets[place + 1..].to_vec(),
+            panic: self.panic,
+            excluded: Vec::new(),
+            warm_key: self.warm_key,
+        };
+        (!left.targets.is_empty()).then_some(left)
+    }
 }
 
 /// When all are out, trying beats refusing, except where an operator or a vendor's accounting said no.

@@ -10,7 +10,7 @@ use crate::api::money::Money;
 use crate::health::output::OutputMean;
 use crate::health::warmth::Warmth;
 use crate::names::{ModelName, UpstreamId};
-use crate::route::options::{BalanceOptions, PolicyName};
+use crate::route::options::{BalanceOptions, PolicyName, ThroughputOptions};
 use crate::route::target::Target;
 use crate::telemetry::series::SharedCalls;
 
@@ -38,6 +38,10 @@ pub struct Route {
     pub single_flight: Option<SharedCalls>,
     /// Where a share of the calls is mirrored to.
     pub shadow: Option<Shadow>,
+    /// The slowest pace of a stream that is good enough; none: any is.
+    pub throughput: Option<ThroughputOptions>,
+    /// Whether a stream that breaks off after content goes on at another target.
+    pub continues: bool,
 }
 
 /// A target that is tried with copies of calls.
@@ -81,6 +85,8 @@ impl Route {
             warmth: Arc::clone(warmth),
             single_flight: None,
             shadow: None,
+            throughput: None,
+            continues: false,
         }
     }
 

@@ -2,6 +2,7 @@
 //! Labels are configured names and closed enums, never text of a client.
 
 use super::costs::CostFamilies;
+use super::streams::StreamFamilies;
 use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -29,6 +30,7 @@ pub struct TargetFamilies {
     pub tokens: IntCounterVec,
     pub costs: CostFamilies,
     pub exclusions: IntCounterVec,
+    pub streams: StreamFamilies,
 }
 
 impl TargetFamilies {
@@ -74,6 +76,7 @@ impl TargetFamilies {
                 "Calls whose plan left the target out, by why.",
                 &["route", "upstream", "reason"],
             ),
+            streams: StreamFamilies::new(registry),
         }
     }
 }

@@ -15,6 +15,7 @@ mod operator;
 pub mod options;
 pub mod record;
 pub mod series;
+pub mod streams;
 
 #[cfg(test)]
 mod exposition;

@@ -48,6 +48,8 @@ pub struct CallRecord {
     pub route: Option<Arc<str>>,
     /// The upstream that answered, or was being asked at the end. None while each one tried is in `failed_attempts`.
     pub upstream: Option<UpstreamId>,
+    /// The upstream whose answer broke off, and that `upstream` went on with.
+    pub continued_from: Option<UpstreamId>,
     /// The model as that upstream was asked for it.
     pub model_sent: Option<ModelName>,
     /// The vendor's own id of the call, for a question to its support.
@@ -66,6 +68,8 @@ pub struct CallRecord {
     pub first_content: Option<Duration>,
     /// Events forwarded to the client.
     pub events: u64,
+    /// Its content came slower than its route asks.
+    pub slow: bool,
     /// Bytes of the request body.
     pub bytes_in: u64,
     /// Bytes of the response body.
@@ -90,6 +94,7 @@ impl CallRecord {
             model_asked: None,
             route: None,
             upstream: None,
+            continued_from: None,
             model_sent: None,
             vendor_request_id: None,
             stream: false,
@@ -100,6 +105,7 @@ impl CallRecord {
             service_tier: None,
             first_content: None,
             events: 0,
+            slow: false,
             bytes_in: 0,
             bytes_out: 0,
             error: None,
@@ -111,7 +117,8 @@ impl CallRecord {
 
     /// How many upstreams were asked, the failed ones included.
     pub fn attempts(&self) -> usize {
-        self.failed_attempts.len() + usize::from(self.upstream.is_some() && !self.shared)
+        let answered = self.upstream.iter().filter(|_| !self.shared).chain(&self.continued_from).count();
+        self.failed_attempts.len() + answered
     }
 
     /// What the failed attempts are estimated to have cost; none where nothing.
@@ -126,6 +133,7 @@ impl CallRecord {
             self.error.is_some_and(|it| it.is_about_the_request() || it == Kind::Unauthorized);
         match self.ended {
             _ if self.failed_attempts.iter().any(|it| !it.error.is_about_the_request()) => LogLevel::Warn,
+            _ if self.continued_from.is_some() => LogLevel::Warn,
             Ended::Complete | Ended::ClientGone => LogLevel::Info,
             Ended::Failed if clients_fault => LogLevel::Info,
             Ended::Failed | Ended::Cut | Ended::Drained => LogLevel::Warn,
@@ -159,6 +167,7 @@ impl CallRecord {
             ("route", self.route.as_deref()),
             ("upstream", self.upstream.as_ref().map(UpstreamId::as_str)),
             ("upstream_model", shown(&self.model_sent)),
+            ("continued_from", self.continued_from.as_ref().map(UpstreamId::as_str)),
         ];
         for (key, value) in words {
             if let Some(value) = value {
@@ -191,6 +200,7 @@ impl CallRecord {
         known(map, "route", self.route.as_deref())?;
         known(map, "upstream", self.upstream.as_ref().map(UpstreamId::as_str))?;
         known(map, "upstream_model", shown(&self.model_sent))?;
+        known(map, "continued_from", self.continued_from.as_ref().map(UpstreamId::as_str))?;
         let vendor_id = self.vendor_request_id.as_ref().and_then(|it| it.to_str().ok());
         known(map, "vendor_request_id", vendor_id.map(|it| line::cut(it, MODEL_BYTES_MAX)))?;
         map.serialize_entry("stream", &self.stream)
@@ -216,6 +226,7 @@ impl CallRecord {
         known(map, "first_content_ms", self.first_content.map(millis))?;
         map.serialize_entry("duration_ms", &millis(self.started.elapsed()))?;
         map.serialize_entry("events", &self.events)?;
+        known(map, "slow", self.slow.then_some(true))?;
         map.serialize_entry("bytes_in", &self.bytes_in)?;
         map.serialize_entry("bytes_out", &self.bytes_out)
     }

@@ -3,7 +3,7 @@
 //! `Metrics` makes them and takes their series away again.
 
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prometheus::local::LocalHistogram;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
@@ -13,6 +13,7 @@ use super::exclusions::Exclusions;
 use super::families::{TargetFamilies, UpstreamFamilies};
 use super::kinds::Ended;
 use super::record::CallRecord;
+use super::streams::StreamMetrics;
 use crate::api::usage::Usage;
 use crate::error::Kind;
 
@@ -64,6 +65,7 @@ pub struct TargetMetrics {
     tokens: [IntCounter; TOKEN_KINDS.len()],
     pub costs: CostMetrics,
     pub exclusions: Exclusions,
+    pub streams: StreamMetrics,
 }
 
 impl TargetMetrics {
@@ -86,6 +88,7 @@ impl TargetMetrics {
             tokens: TOKEN_KINDS.map(|kind| families.tokens.with_label_values(&[route, upstream, kind])),
             costs: CostMetrics::new(&families.costs, route, upstream),
             exclusions: Exclusions::new(&families.exclusions, route, upstream),
+            streams: StreamMetrics::new(&families.streams, route, upstream),
         }
     }
 
@@ -97,6 +100,16 @@ impl TargetMetrics {
             self.first_token.observe(wait.as_secs_f64());
         }
         if let Some(usage) = &record.usage {
+            self.used(usage);
+        }
+    }
+
+    /// Counts what a stream that was continued elsewhere had brought.
+    pub fn continued_elsewhere(&self, first_content: Option<Duration>, usage: Option<&Usage>) {
+        if let Some(wait) = first_content {
+            self.first_token.observe(wait.as_secs_f64());
+        }
+        if let Some(usage) = usage {
             self.used(usage);
         }
     }
@@ -137,6 +150,7 @@ impl TargetMetrics {
         for family in [&families.duration, &families.first_token, &families.between_tokens] {
             let _ = family.remove_label_values(&[route, upstream]);
         }
+        StreamMetrics::forget(&families.streams, route, upstream);
         for kind in TOKEN_KINDS {
             let _ = families.tokens.remove_label_values(&[route, upstream, kind]);
         }

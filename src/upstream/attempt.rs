@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::error::{Error, Kind, Origin};
+use crate::error::{Error, Kind, Origin, Retry};
 use crate::health::{CircuitState, KeyState, UpstreamHealth, Verdict};
 use crate::route::plan::Plan;
 use crate::route::target::Target;
@@ -18,18 +17,16 @@ use crate::telemetry::Attempt;
 use crate::upstream::call::{self, Call, Encoded};
 use crate::upstream::client::{Answer, LanePlace, SendFault};
 use crate::upstream::commit::{self, AnswerBody, Hold, NO_CONTENT, error};
+use crate::upstream::continuation;
 use crate::upstream::dispatch::{Delivery, DispatchBounds, is_about_the_key};
 use crate::upstream::opaque::Opaque;
 use crate::upstream::patience::Patience;
 use crate::upstream::payload::Payload;
 use crate::upstream::reading::Reading;
 use crate::upstream::relay::{Relay, RelayOptions};
+use crate::upstream::throughput::Throughput;
 use crate::upstream::{Seat, Upstream};
 use crate::vendor::limits::Headroom;
-
-/// A vendor's error body is read up to here, in bytes, and for this long.
-const ERROR_BYTES_MAX: usize = 64 << 10;
-const ERROR_TIME: Duration = Duration::from_secs(5);
 
 /// A failed attempt and how far it got.
 pub struct Failed {
@@ -136,6 +133,10 @@ impl AttemptOn<'_> {
             Err(mut failed) => {
                 failed.error.model = Some(self.target.model_for(self.plan.model()).into());
                 failed.elapsed = begun.elapsed();
+                if self.call.said.is_some() {
+                    // A request that we wrote in part may be refused for our part of it.
+                    failed.error.retry = Retry::NextTarget;
+                }
                 self.note(&failed.error, &terms, failed.elapsed);
                 Err(failed)
             }
@@ -168,7 +169,7 @@ impl AttemptOn<'_> {
             health.note_headroom(key, stated.remaining_share, stated.reset, std::time::Instant::now());
         }
         if !head.status.is_success() && head.status != StatusCode::NOT_MODIFIED {
-            let body = read_error_body(body).await;
+            let body = commit::read_error_body(body).await;
             let names_model = self.call.names_model();
             let error = commit::read_failure(self.upstream, head.status, &head.headers, &body, names_model);
             self.bench(key, &error);
@@ -221,7 +222,7 @@ impl AttemptOn<'_> {
     }
 
     async fn send(&self, key: usize, encoded: &Encoded, begun: Instant) -> Result<Answer, Failed> {
-        let request = || call::request(self.call, self.upstream, key, &encoded.payload);
+        let request = || call::request(self.call, self.upstream, key, encoded);
         let again = || encoded.payload.is_whole().then(|| request().ok()).flatten();
         let sent = self.upstream.connections.send(request()?, again);
         let unsent = |error| Failed::new(error, None, false);
@@ -271,15 +272,9 @@ impl AttemptOn<'_> {
             return Ok(opaque(body, place));
         }
         if content_type.starts_with(b"text/event-stream") {
-            let options = RelayOptions {
-                shape: self.call.shape,
-                remove_usage_chunk: encoded.usage_injected,
-                idle,
-                deadline: self.deadline,
-                event_bytes_max: self.bounds.event_bytes_max,
-            };
-            let mut relay = Box::new(Relay::new(options, Arc::clone(self.upstream), body, place));
-            if self.more && self.call.body.is_whole() {
+            let held = self.more && self.call.body.is_whole();
+            let mut relay = Box::new(self.relay(body, place, encoded, held));
+            if held {
                 commit::first_content(&mut relay, self.deadline.min(first_content), reading).await?;
             } else {
                 commit::first_sign(&mut relay, reading).await?;
@@ -299,6 +294,20 @@ impl AttemptOn<'_> {
             reading.whole(uncounted, std::time::Instant::now());
         }
         Ok(answer)
+    }
+
+    /// `held`: the client is to see nothing of it before it is known to be good.
+    fn relay(&self, body: Incoming, place: Option<LanePlace>, encoded: &Encoded, held: bool) -> Relay {
+        let options = RelayOptions {
+            shape: self.call.shape,
+            remove_usage_chunk: encoded.usage_injected,
+            idle: Duration::from_millis(self.upstream.spec.timeouts.idle_ms),
+            deadline: self.deadline,
+            event_bytes_max: self.bounds.event_bytes_max,
+            throughput: self.plan.route.throughput.as_ref().map(|it| Throughput::new(it, held)),
+            hears: continuation::is_heard(self.call, self.plan, self.target),
+        };
+        Relay::new(options, Arc::clone(self.upstream), body, place)
     }
 
     /// Lets the key or the model rest that the vendor refused.
@@ -375,21 +384,4 @@ fn reason(fault: &dyn std::error::Error) -> String {
         source = fault.source();
     }
     text
-}
-
-async fn read_error_body(mut body: Incoming) -> Bytes {
-    let mut read = BytesMut::new();
-    let _ = tokio::time::timeout(ERROR_TIME, async {
-        while let Some(Ok(frame)) = body.frame().await {
-            if let Some(data) = frame.data_ref() {
-                let room = ERROR_BYTES_MAX - read.len();
-                read.extend_from_slice(&data[..data.len().min(room)]);
-                if room <= data.len() {
-                    break;
-                }
-            }
-        }
-    })
-    .await;
-    read.freeze()
 }

@@ -28,6 +28,14 @@ pub struct Settled {
     pub cost: Option<Money>,
 }
 
+impl Settled {
+    /// Two answers that made one; their cost is known where both costs are.
+    pub fn plus(self, other: Self) -> Self {
+        let cost = self.cost.zip(other.cost).map(|(own, other)| own.plus(other));
+        Self { usage: self.usage.plus(other.usage), cost }
+    }
+}
+
 impl Bill {
     pub fn new(plan: &Plan) -> Self {
         Self { route: Arc::clone(&plan.route), ask: plan.ask.clone() }

@@ -13,6 +13,9 @@ use crate::route::target::Target;
 use crate::telemetry::EndpointKind;
 use crate::upstream::Upstream;
 use crate::upstream::payload::{Outgoing, Payload};
+use crate::vendor::models::Prefill;
+use crate::vendor::prefill;
+use crate::vendor::said::Said;
 use crate::vendor::stream::StreamShape;
 
 /// What a client asked for, whoever will serve it.
@@ -30,6 +33,8 @@ pub struct Call {
     pub answers_json: bool,
     /// Ask the vendor for usage where the client did not, and take the extra chunk out of the stream.
     pub wants_usage: bool,
+    /// What was said of the answer already, by a target that broke off: the one asked goes on from there.
+    pub said: Option<Box<Said>>,
 }
 
 /// The client's body.
@@ -56,6 +61,8 @@ impl CallBody {
 /// The body for one target, and whether usage was injected into it.
 pub struct Encoded {
     pub payload: Payload,
+    /// Where it goes, below the upstream's host, if not to the usual path.
+    base: Option<String>,
     pub usage_injected: bool,
 }
 
@@ -66,22 +73,29 @@ impl Call {
         let name = target.model_for(model);
         match &self.body {
             CallBody::Json { body, scan } => {
-                let mut edit = BodyEdit { body, scan, edits: Edits::default(), added: Vec::new() };
+                let mut edit = BodyEdit { body, scan, edits: Edits::default(), added: Vec::new(), spent: 0 };
+                let base = self.said.as_ref().map(|said| {
+                    let form = target.facts(name).prefill;
+                    edit.go_on(said, form);
+                    prefill::base_path(form, &upstream.base_path).into_owned()
+                });
                 edit.model(name);
                 edit.fill_in(route, self.kind);
                 let asks =
                     self.wants_usage && self.shape == StreamShape::Chunks && upstream.spec.stream_usage;
                 let usage_injected = asks && scan.stream && edit.ask_for_usage();
-                Encoded { payload: Payload::held(edit.apply()), usage_injected }
+                Encoded { payload: Payload::held(edit.apply()), usage_injected, base }
             }
             CallBody::Form { head, model: place, rest } => {
                 let mut edits = Edits::default();
                 if head[place.clone()] != *name.as_bytes() {
                     edits.replace(place.clone(), Bytes::copy_from_slice(name.as_bytes()));
                 }
-                Encoded { payload: rest.with_pieces(edits.apply(head)), usage_injected: false }
+                Encoded { payload: rest.with_pieces(edits.apply(head)), usage_injected: false, base: None }
             }
-            CallBody::Plain(payload) => Encoded { payload: payload.again(), usage_injected: false },
+            CallBody::Plain(payload) => {
+                Encoded { payload: payload.again(), usage_injected: false, base: None }
+            }
         }
     }
 
@@ -93,6 +107,7 @@ impl Call {
             path: self.path.clone(),
             headers: self.headers.clone(),
             body: CallBody::Json { body: body.clone(), scan: scan.clone() },
+            said: None,
             ..*self
         })
     }
@@ -115,6 +130,8 @@ struct BodyEdit<'a> {
     edits: Edits,
     /// Fields put in front of the client's, as `"name":value`.
     added: Vec<String>,
+    /// Tokens of the answer that exist already, and are taken off its bound.
+    spent: u64,
 }
 
 impl BodyEdit<'_> {
@@ -146,6 +163,8 @@ impl BodyEdit<'_> {
             let is_limit = OUTPUT_LIMITS.contains(&name.as_str());
             let said = if is_limit { OUTPUT_LIMITS.iter().any(|it| self.has(it)) } else { self.has(name) };
             if !said {
+                let less = if is_limit { less(value, self.spent) } else { None };
+                let value = less.as_deref().map_or(&value[..], str::as_bytes);
                 let name = if is_limit && responses { "max_output_tokens" } else { name };
                 self.add(name, &String::from_utf8_lossy(value));
             }
@@ -156,6 +175,19 @@ impl BodyEdit<'_> {
                 self.add("instructions", &json_text(system));
             }
             _ => {}
+        }
+    }
+
+    /// Puts what was said behind the client's messages, in the vendor's form, and asks for that much less.
+    fn go_on(&mut self, said: &Said, form: Option<Prefill>) {
+        let Some(messages) = field_place(self.body, "messages") else { return };
+        let Some(beginning) = prefill::beginning(form, &said.content, &said.reasoning) else { return };
+        self.edits.insert(messages.end - 1, format!(",{beginning}"));
+        self.spent = said.tokens();
+        for place in OUTPUT_LIMITS.iter().filter_map(|it| field_place(self.body, it)) {
+            if let Some(less) = less(&self.body[place.clone()], self.spent) {
+                self.edits.replace(place, less);
+            }
         }
     }
 
@@ -198,6 +230,12 @@ impl BodyEdit<'_> {
 /// Names of one and the same bound; vendors refuse a request that has two of them.
 const OUTPUT_LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
 
+/// A bound without the tokens that are spent, at least 1; none where it stays as it is written.
+fn less(bound: &[u8], spent: u64) -> Option<String> {
+    let bound: u64 = serde_json::from_slice(bound).ok().filter(|_| spent > 0)?;
+    Some(bound.saturating_sub(spent).max(1).to_string())
+}
+
 fn json_text(text: &str) -> String {
     serde_json::to_string(text).expect("text always serialises")
 }
@@ -207,11 +245,12 @@ pub fn request(
     call: &Call,
     upstream: &Upstream,
     key: usize,
-    payload: &Payload,
+    encoded: &Encoded,
 ) -> Result<Request<Outgoing>, Error> {
-    let mut request = Request::new(payload.outgoing());
+    let mut request = Request::new(encoded.payload.outgoing());
     *request.method_mut() = call.method.clone();
-    *request.uri_mut() = uri(upstream, &call.path)?;
+    let base = encoded.base.as_deref().unwrap_or(&upstream.base_path);
+    *request.uri_mut() = uri_below(upstream, base, &call.path)?;
     *request.headers_mut() = call.headers.clone();
     add_headers(request.headers_mut(), upstream, key);
     Ok(request)
@@ -230,8 +269,12 @@ pub fn add_headers(headers: &mut HeaderMap, upstream: &Upstream, key: usize) {
 
 /// `path` below the upstream's base URL, with the upstream's own query added.
 pub fn uri(upstream: &Upstream, path: &str) -> Result<Uri, Error> {
-    let mut text = String::with_capacity(upstream.base_path.len() + path.len());
-    text.push_str(&upstream.base_path);
+    uri_below(upstream, &upstream.base_path, path)
+}
+
+fn uri_below(upstream: &Upstream, base: &str, path: &str) -> Result<Uri, Error> {
+    let mut text = String::with_capacity(base.len() + path.len());
+    text.push_str(base);
     text.push_str(path);
     if let Some(query) = &upstream.spec.query {
         text.push(if text.contains('?') { '&' } else { '?' });

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
@@ -29,6 +30,10 @@ static SERVICE_TIER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"
 /// off, behind long tools of the Responses API, is taken for the default.
 const TIER_BYTES_MAX: usize = 16 << 10;
 
+/// A vendor's error body is read up to here, in bytes, and for this long.
+const ERROR_BYTES_MAX: usize = 64 << 10;
+const ERROR_TIME: Duration = Duration::from_secs(5);
+
 /// Told when an answer's content did not begin in time.
 pub const NO_CONTENT: &str = "The upstream sent no content in time (`timeouts.first_content_ms`).";
 
@@ -42,13 +47,15 @@ pub enum AnswerBody {
     Opaque(Box<Opaque>),
 }
 
-/// Reads a stream up to its first content, or until `until` passes.
+/// Reads a stream up to its first content, or until `until` passes; and on from there, where its route sets a pace, until
+/// the pace is known.
 pub async fn first_content(relay: &mut Relay, until: Instant, reading: &mut Reading) -> Result<(), Error> {
     let upstream = Arc::clone(relay.upstream());
     match tokio::time::timeout_at(until, poll_fn(|cx| relay.poll_commit(cx, reading))).await {
-        Ok(result) => result,
-        Err(_) => Err(error(&upstream, Kind::Timeout, NO_CONTENT)),
+        Ok(result) => result?,
+        Err(_) => return Err(error(&upstream, Kind::Timeout, NO_CONTENT)),
     }
+    poll_fn(|cx| relay.poll_pace(cx, reading)).await
 }
 
 /// Reads a stream up to its first sign of life. Nothing is left to fail over to, but an error that comes first can
@@ -61,7 +68,7 @@ pub async fn first_sign(relay: &mut Relay, reading: &mut Reading) -> Result<(), 
 pub struct Hold {
     pub bytes_max: usize,
     pub until: Instant,
-    pub idle: std::time::Duration,
+    pub idle: Duration,
 }
 
 /// Reads a JSON answer whole, so that one that breaks off can still come from elsewhere; a longer one than
@@ -141,6 +148,24 @@ impl Begun {
     fn finish(self) -> Bytes {
         if self.more.is_empty() { self.first } else { self.more.freeze() }
     }
+}
+
+/// The body of a refusal, as far as it is worth reading.
+pub async fn read_error_body(mut body: Incoming) -> Bytes {
+    let mut read = BytesMut::new();
+    let _ = tokio::time::timeout(ERROR_TIME, async {
+        while let Some(Ok(frame)) = body.frame().await {
+            if let Some(data) = frame.data_ref() {
+                let room = ERROR_BYTES_MAX - read.len();
+                read.extend_from_slice(&data[..data.len().min(room)]);
+                if room <= data.len() {
+                    break;
+                }
+            }
+        }
+    })
+    .await;
+    read.freeze()
 }
 
 /// A vendor's failure as the call's error, without the upstream's keys and address.

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::money::Money;
 use crate::error::{Error, Origin};
+use crate::names::{ModelName, UpstreamId};
 use crate::route::plan::Plan;
 use crate::route::target::Target;
 use crate::telemetry::log::LogHandle;
@@ -30,6 +31,10 @@ pub struct FinishGuard {
     bill: Option<Bill>,
     /// The client asked for a last comment with usage and cost.
     pub tells_usage: bool,
+    /// The answer that broke off, while another target is asked to go on with it.
+    broken: Option<Broken>,
+    /// What was read of the answer that this one goes on with.
+    before: Option<Reading>,
     log: LogHandle,
     /// Fires when the grace of a stopping process is over.
     cut: CancellationToken,
@@ -37,6 +42,13 @@ pub struct FinishGuard {
     /// The call's place among those in flight, once it was let in. Free before the gauge says so.
     pub place: Option<Place>,
     _in_flight: Option<InFlight>,
+}
+
+/// Who gave an answer that broke off.
+struct Broken {
+    target: Option<Arc<Target>>,
+    upstream: Option<UpstreamId>,
+    model: Option<ModelName>,
 }
 
 impl FinishGuard {
@@ -56,6 +68,8 @@ impl FinishGuard {
             reading: None,
             bill: None,
             tells_usage: false,
+            broken: None,
+            before: None,
             log,
             cut,
             closed: false,
@@ -96,7 +110,9 @@ impl FinishGuard {
 
     /// What the answer cost, as far as it is known now.
     pub fn settled(&self) -> Option<Settled> {
-        self.bill.as_ref()?.settle(self.reading.as_ref()?)
+        let (bill, before) = (self.bill.as_ref()?, self.before.as_ref());
+        let own = bill.settle(self.reading.as_ref()?);
+        [before.and_then(|it| bill.settle(it)), own].into_iter().flatten().reduce(Settled::plus)
     }
 
     /// The answer that the client gets is this one; what is read of it from now on belongs to the call.
@@ -107,6 +123,42 @@ impl FinishGuard {
     /// The reading of the answer under way.
     pub fn reading(&mut self) -> Option<&mut Reading> {
         self.reading.as_mut()
+    }
+
+    /// The answer under way broke off; another target will be asked to go on with it.
+    pub fn seeks_successor(&mut self) {
+        self.broken = Some(Broken {
+            target: self.target.clone(),
+            upstream: self.record.upstream.clone(),
+            model: self.record.model_sent.clone(),
+        });
+    }
+
+    /// The target asked last goes on where the answer broke off.
+    pub fn continues(&mut self, reading: Reading) {
+        self.before = self.reading.replace(reading);
+        if let Some(before) = &self.before {
+            before.target.metrics.streams.broke_off(true);
+        }
+        if let Some(broken) = self.broken.take() {
+            self.record.continued_from = broken.upstream;
+        }
+    }
+
+    /// Nobody goes on with it: the answer is the one that broke off.
+    pub fn stays_broken(&mut self) {
+        if let Some(reading) = &self.reading {
+            reading.target.metrics.streams.broke_off(false);
+        }
+        self.restore();
+    }
+
+    fn restore(&mut self) {
+        if let Some(broken) = self.broken.take() {
+            self.target = broken.target;
+            self.record.upstream = broken.upstream;
+            self.record.model_sent = broken.model;
+        }
     }
 
     /// The call was answered with `error`.
@@ -124,9 +176,13 @@ impl FinishGuard {
             return;
         }
         self.record.ended = ended;
+        self.restore();
         self.read_up();
         if let Some(target) = &self.target {
             target.metrics.observe(&self.record);
+        }
+        if let Some(before) = self.before.take() {
+            self.add(&before);
         }
         self.log.call(&self.record);
     }
@@ -149,17 +205,37 @@ impl FinishGuard {
 
     /// Takes what was read of the answer into the record, and tells routing and metrics what it showed.
     fn read_up(&mut self) {
-        let settled = self.settled();
+        let settled = self.bill.as_ref().zip(self.reading.as_ref()).and_then(|(bill, it)| bill.settle(it));
         let (Some(reading), Some(bill)) = (&self.reading, &self.bill) else { return };
         self.record.service_tier = reading.service_tier;
         self.record.events = reading.events;
-        self.record.first_content = reading.first_content;
+        self.record.slow = reading.slow;
+        // The wait for the first content was not for a target that went on with it.
+        self.record.first_content = reading.first_content.filter(|_| self.before.is_none());
         let Some(settled) = settled else { return };
         self.record.usage = Some(settled.usage);
         self.record.cost = settled.cost;
         reading.ended(settled.usage.output);
         reading.target.metrics.costs.paid(settled.cost, settled.usage.estimated);
-        bill.learn(reading, &settled, self.record.ended == Ended::Complete);
+        let complete = self.record.ended == Ended::Complete && self.before.is_none();
+        bill.learn(reading, &settled, complete);
+    }
+
+    /// Adds what was read before the answer was continued: the call's record is of both, each target's series of its own.
+    fn add(&mut self, before: &Reading) {
+        let settled = self.bill.as_ref().and_then(|it| it.settle(before));
+        let metrics = &before.target.metrics;
+        metrics.continued_elsewhere(before.first_content, settled.map(|it| it.usage).as_ref());
+        let record = &mut self.record;
+        record.events += before.events;
+        record.slow |= before.slow;
+        record.first_content = before.first_content;
+        let Some(settled) = settled else { return };
+        before.ended(settled.usage.output);
+        metrics.costs.paid(settled.cost, settled.usage.estimated);
+        let own = record.usage.map(|usage| Settled { usage, cost: record.cost });
+        let sum = own.map_or(settled, |it| it.plus(settled));
+        (record.usage, record.cost) = (Some(sum.usage), sum.cost);
     }
 
     /// The process stops: what is open must end.

@@ -24,6 +24,7 @@ pub mod bill;
 pub mod call;
 pub mod client;
 pub mod commit;
+pub mod continuation;
 pub mod dial;
 pub mod dispatch;
 pub mod finish;
@@ -37,6 +38,7 @@ pub mod reading;
 pub mod relay;
 pub mod room;
 pub mod spec;
+pub mod throughput;
 mod tls;
 
 /// Shorter values, such as a tier's name in a header, are no secrets and would mangle words.

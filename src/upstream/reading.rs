@@ -26,6 +26,8 @@ pub struct Reading {
     /// From the start of the call to the first content.
     pub first_content: Option<Duration>,
     content: Content,
+    /// Content came slower than the route asks.
+    pub slow: bool,
     gaps: Option<TokenGaps>,
 }
 
@@ -51,6 +53,7 @@ impl Reading {
             service_tier: None,
             events: 0,
             first_content: None,
+            slow: false,
             content: Content::Events { count: 0, bytes: 0, least: u64::MAX, first: None, last: None },
             gaps: None,
         }
@@ -69,6 +72,13 @@ impl Reading {
             *last = Some(now);
         }
         self.begin(now);
+    }
+
+    /// Content comes too slowly.
+    pub fn note_slow(&mut self) {
+        if !std::mem::replace(&mut self.slow, true) {
+            self.target.metrics.streams.slow();
+        }
     }
 
     /// The whole answer came at `now`. `tokens` are estimated, where the vendor counted none.

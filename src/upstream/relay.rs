@@ -20,7 +20,9 @@ use crate::upstream::Upstream;
 use crate::upstream::client::LanePlace;
 use crate::upstream::patience::Patience;
 use crate::upstream::reading::Reading;
+use crate::upstream::throughput::{TOO_SLOW, Throughput};
 use crate::vendor::failure::Failure;
+use crate::vendor::said::Said;
 use crate::vendor::sse::{self, Splitter};
 use crate::vendor::stream::{EventFacts, StreamShape};
 
@@ -32,6 +34,10 @@ pub struct RelayOptions {
     pub idle: Duration,
     pub deadline: Instant,
     pub event_bytes_max: usize,
+    /// Measures the pace of the content, where the route sets one.
+    pub throughput: Option<Throughput>,
+    /// Remember what is said, so that another target can go on with it.
+    pub hears: bool,
 }
 
 /// A stream of events from one upstream.
@@ -46,6 +52,8 @@ pub struct Relay {
     content_seen: bool,
     finished: bool,
     done: bool,
+    /// What was said, where it is remembered; bounded by [`crate::vendor::said::SAID_BYTES_MAX`].
+    said: Option<Box<Said>>,
     /// The upstream's body has ended.
     ended: bool,
     /// A failure that was read behind events that go out first.
@@ -75,6 +83,7 @@ impl Relay {
         Self {
             splitter: Splitter::new(options.event_bytes_max),
             patience: Patience::new(options.idle, options.deadline),
+            said: options.hears.then(Box::default),
             options,
             upstream,
             body,
@@ -96,11 +105,44 @@ impl Relay {
                 Step::Events(events) => self.held.push_back(events),
                 Step::End => return Poll::Ready(Ok(())),
             }
-            let held: usize = self.held.iter().map(Bytes::len).sum();
-            if self.content_seen || held > HELD_BYTES_MAX {
+            if self.content_seen || self.holds_too_much() {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+
+    /// Reads on behind the first content, holding all of it, until the content came fast enough for one window or the
+    /// answer is finished. Ready at once where no pace is set.
+    pub fn poll_pace(&mut self, cx: &mut Context<'_>, reading: &mut Reading) -> Poll<Result<(), Error>> {
+        while let Some(throughput) = &mut self.options.throughput
+            && throughput.is_held()
+        {
+            if self.finished || self.holds_too_much() {
+                self.let_go();
+                break;
+            }
+            match self.poll_step(cx, reading) {
+                Poll::Ready(Ok(Step::Events(events))) => self.held.push_back(events),
+                Poll::Ready(Ok(Step::End)) => self.let_go(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    let Some(throughput) = &mut self.options.throughput else { return Poll::Pending };
+                    ready!(throughput.poll_overdue(cx));
+                    return Poll::Ready(Err(self.error(Kind::Timeout, TOO_SLOW)));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn let_go(&mut self) {
+        if let Some(throughput) = &mut self.options.throughput {
+            throughput.let_go();
+        }
+    }
+
+    fn holds_too_much(&self) -> bool {
+        self.held.iter().map(Bytes::len).sum::<usize>() > HELD_BYTES_MAX
     }
 
     /// Reads until the first events, whatever they say, and keeps them.
@@ -145,6 +187,11 @@ impl Relay {
         self.content_seen
     }
 
+    /// What was said so far, if another target can go on with it.
+    pub fn take_said(&mut self) -> Option<Box<Said>> {
+        self.said.take().filter(|it| !self.finished && it.can_go_on())
+    }
+
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }
@@ -177,6 +224,7 @@ impl Relay {
                 }
                 Poll::Pending if self.done => return Poll::Ready(Ok(Step::End)),
                 Poll::Pending => {
+                    self.note_wait(reading);
                     let message = ready!(self.patience.poll(cx));
                     return Poll::Ready(Err(self.error(Kind::Timeout, message)));
                 }
@@ -185,9 +233,20 @@ impl Relay {
     }
 
     fn take_frame(&mut self, frame: Frame<Bytes>) {
-        self.patience.note_life();
+        let now = self.patience.note_life();
+        if let Some(throughput) = &mut self.options.throughput {
+            throughput.came(now);
+        }
         if let Ok(data) = frame.into_data() {
             self.splitter.push(data);
+        }
+    }
+
+    fn note_wait(&mut self, reading: &mut Reading) {
+        if let Some(throughput) = self.options.throughput.as_mut().filter(|_| !self.finished)
+            && throughput.waits(Instant::now())
+        {
+            reading.note_slow();
         }
     }
 
@@ -203,7 +262,8 @@ impl Relay {
                 self.splitter.accept();
                 continue;
             };
-            let facts = match self.content_seen {
+            // A skim does not see how much text there is.
+            let facts = match self.content_seen && self.options.throughput.is_none() {
                 true => self.options.shape.skim(&data),
                 false => self.options.shape.read(&data),
             };
@@ -211,6 +271,9 @@ impl Relay {
                 let said = Bytes::copy_from_slice(&data);
                 self.failure = Some(self.vendor_error(&said));
                 return Ok(self.splitter.take());
+            }
+            if let Some(said) = &mut self.said {
+                said.hear(&data);
             }
             let event_bytes = data.len();
             let events = self.splitter.take_before(facts.usage_only && self.options.remove_usage_chunk);
@@ -233,7 +296,11 @@ impl Relay {
         }
         if facts.content {
             self.content_seen = true;
-            reading.content_event(event_bytes, self.patience.last_life().into_std());
+            let now = self.patience.last_life();
+            if let Some(throughput) = &mut self.options.throughput {
+                throughput.content(facts.text_bytes, now);
+            }
+            reading.content_event(event_bytes, now.into_std());
         }
     }
 
@@ -250,6 +317,9 @@ impl Relay {
             let said = Bytes::copy_from_slice(&data);
             self.failure = Some(self.vendor_error(&said));
             return None;
+        }
+        if let Some(said) = &mut self.said {
+            said.hear(&data);
         }
         self.note(&facts, rest.len(), reading);
         if facts.usage_only && self.options.remove_usage_chunk {

@@ -3,8 +3,12 @@
 pub mod catalogue;
 pub mod cause;
 pub mod failure;
+mod filled;
+pub mod graft;
 pub mod limits;
 pub mod models;
+pub mod prefill;
+pub mod said;
 pub mod sse;
 pub mod stream;
 pub mod when;

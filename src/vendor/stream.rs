@@ -1,15 +1,14 @@
 //! Reads what one event of a stream means to the gateway: content, the end, usage, an error.
 //! Two readings: a full one while failover is open, and a skim that parses only what a byte search points at.
 
-use std::fmt;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::api::usage::{ServiceTier, Usage, UsageBody, lenient_tier, lenient_usage};
+use crate::vendor::filled::Filled;
 
 /// Whose events these are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +20,9 @@ pub enum StreamShape {
     /// Anything else: every event is content, the end is the upstream's end.
     Opaque,
 }
+
+/// Bytes of text that make about one token, in most languages and vocabularies.
+pub const TOKEN_BYTES: usize = 4;
 
 /// What one event says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +40,8 @@ pub struct EventFacts {
     pub usage_only: bool,
     /// The event is an error object.
     pub error: bool,
+    /// Bytes of text it brings, for estimates; a skim does not look.
+    pub text_bytes: usize,
 }
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
@@ -52,7 +56,7 @@ impl StreamShape {
             _ if data == b"[DONE]" => EventFacts { done: true, finished: true, ..EventFacts::default() },
             StreamShape::Chunks => read_chunk(data),
             StreamShape::Responses => read_response_event(data),
-            StreamShape::Opaque => EventFacts { content: true, ..EventFacts::default() },
+            StreamShape::Opaque => unread_content(data),
         }
     }
 
@@ -143,31 +147,29 @@ struct Delta {
 }
 
 impl Delta {
-    fn is_content(&self) -> bool {
-        [
-            &self.content,
-            &self.reasoning_content,
-            &self.reasoning,
-            &self.reasoning_details,
-            &self.refusal,
-            &self.tool_calls,
-            &self.function_call,
-            &self.audio,
-        ]
-        .iter()
-        .any(|it| it.0)
+    /// Bytes of text in it; 0 where it says nothing.
+    fn text_bytes(&self) -> usize {
+        // The two spellings of reasoning, and its details, repeat one text.
+        let reasoning = self.reasoning_content.0.max(self.reasoning.0).max(self.reasoning_details.0);
+        let others = [&self.content, &self.refusal, &self.tool_calls, &self.function_call, &self.audio];
+        others.iter().fold(reasoning, |sum, it| sum + it.0)
     }
+}
+
+/// Not an event we know, so perhaps content: passing it on is right, holding it back is not.
+fn unread_content(data: &[u8]) -> EventFacts {
+    EventFacts { content: true, text_bytes: data.len(), ..EventFacts::default() }
 }
 
 fn read_chunk(data: &[u8]) -> EventFacts {
     let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else {
-        // Not a chunk we know, so perhaps content: passing it on is right, holding it back is not.
-        return EventFacts { content: true, ..EventFacts::default() };
+        return unread_content(data);
     };
     let choices = chunk.choices.unwrap_or_default();
-    let finished = choices.iter().any(|it| it.finish_reason.0);
-    let deltas = || choices.iter().flat_map(|it| it.delta.iter().chain(&it.message));
-    let says_something = choices.iter().any(|it| it.text.0) || deltas().any(Delta::is_content);
+    let finished = choices.iter().any(|it| it.finish_reason.0 > 0);
+    let deltas = choices.iter().flat_map(|it| it.delta.iter().chain(&it.message));
+    let text_bytes = choices.iter().map(|it| it.text.0).chain(deltas.map(Delta::text_bytes)).sum();
+    let says_something = text_bytes > 0;
     let content = finished || says_something;
     let usage = chunk
         .usage
@@ -181,6 +183,7 @@ fn read_chunk(data: &[u8]) -> EventFacts {
         usage: usage.and_then(|it| it.usage()),
         service_tier: chunk.service_tier.or_else(|| usage?.service_tier()),
         error: !says_something && chunk.error.is_some_and(|it| is_error_value(it.get())),
+        text_bytes,
     }
 }
 
@@ -195,6 +198,8 @@ struct ResponseEvent<'a> {
     r#type: Option<std::borrow::Cow<'a, str>>,
     #[serde(default)]
     response: Option<ResponsePart>,
+    #[serde(default)]
+    delta: Filled,
 }
 
 #[derive(Deserialize)]
@@ -207,7 +212,7 @@ struct ResponsePart {
 
 fn read_response_event(data: &[u8]) -> EventFacts {
     let Ok(event) = serde_json::from_slice::<ResponseEvent>(data) else {
-        return EventFacts { content: true, ..EventFacts::default() };
+        return unread_content(data);
     };
     let kind = event.r#type.as_deref().unwrap_or_default();
     let finished = matches!(kind, "response.completed" | "response.incomplete");
@@ -221,56 +226,7 @@ fn read_response_event(data: &[u8]) -> EventFacts {
         service_tier: event.response.and_then(|it| it.service_tier),
         usage_only: false,
         error,
-    }
-}
-
-/// Whether a value says anything: a string, list or object that is not empty, or any other value but null.
-#[derive(Default)]
-struct Filled(bool);
-
-impl<'de> Deserialize<'de> for Filled {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FilledVisitor;
-        impl<'de> Visitor<'de> for FilledVisitor {
-            type Value = Filled;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Filled, E> {
-                Ok(Filled(!text.is_empty()))
-            }
-            fn visit_unit<E>(self) -> Result<Filled, E> {
-                Ok(Filled(false))
-            }
-            fn visit_bool<E>(self, value: bool) -> Result<Filled, E> {
-                Ok(Filled(value))
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Filled, E> {
-                Ok(Filled(true))
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Filled, E> {
-                Ok(Filled(true))
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Filled, E> {
-                Ok(Filled(true))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Filled, A::Error> {
-                let mut filled = false;
-                while items.next_element::<IgnoredAny>()?.is_some() {
-                    filled = true;
-                }
-                Ok(Filled(filled))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Filled, A::Error> {
-                let mut filled = false;
-                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-                    filled = true;
-                }
-                Ok(Filled(filled))
-            }
-        }
-        deserializer.deserialize_any(FilledVisitor)
+        text_bytes: event.delta.0,
     }
 }
 
@@ -341,6 +297,23 @@ mod tests {
         check(chunks, "not json", "content");
         let both = r#"{"error":{"code":502},"choices":[{"delta":{"content":""},"finish_reason":"error"}]}"#;
         check(chunks, both, "content finished error");
+    }
+
+    #[test]
+    fn the_text_of_an_event_is_measured_wherever_it_stands() {
+        let measure = |shape: StreamShape, data: &str, bytes| {
+            assert_eq!(shape.read(data.as_bytes()).text_bytes, bytes, "{data}");
+        };
+        let chunks = StreamShape::Chunks;
+        measure(chunks, r#"{"choices":[{"delta":{"role":"assistant","content":"hello"}}]}"#, 5);
+        measure(chunks, r#"{"choices":[{"delta":{"reasoning":"hm","reasoning_content":"hm"}}]}"#, 2);
+        measure(chunks, r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, 0);
+        measure(chunks, r#"{"choices":[{"text":"old"},{"text":"er"}]}"#, 5);
+        let tool =
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":"}}]}}]}"#;
+        measure(chunks, tool, 6);
+        measure(StreamShape::Responses, r#"{"type":"response.output_text.delta","delta":"abc"}"#, 3);
+        measure(StreamShape::Opaque, "12345", 5);
     }
 
     #[test]

@@ -281,3 +281,16 @@ fn a_tokenizer_that_was_not_built_in_is_a_fault_that_says_how_to_build_it() {
     check("token_counts: tokenizer", &[], &[fault]);
     assert!(load("token_counts: estimate", &[]).is_ok());
 }
+
+#[test]
+fn what_a_route_asks_of_streams_must_make_sense() {
+    let route = |more: &str| format!("routes:\n  - model: m\n    targets: [sim/a]\n    {more}\n");
+    let pace = |pace: &str, fault: &str| check(&route(&format!("throughput: {pace}")), &[], &[fault]);
+    let range = "must be a whole number, 1 to 10000";
+    pace("{ tokens_per_s_min: 0 }", &format!("4:37: `routes.0.throughput.tokens_per_s_min` {range}"));
+    let range = "must be a whole number, 100 to 60000";
+    pace("{ tokens_per_s_min: 5, window_ms: 50 }", &format!("4:51: `routes.0.throughput.window_ms` {range}"));
+    pace("{ window_ms: 500 }", "4:5: `routes.0.throughput` needs `tokens_per_s_min`");
+    let warned = load(&route("continue_cut_streams: true"), &[]).unwrap().warnings;
+    assert_eq!(warned, ["route `m`: `continue_cut_streams` does nothing, for it has one target"]);
+}

@@ -28,6 +28,7 @@ upstreams:
   beta: {{ vendor: openai-compatible, base_url: "{beta}", key: "${{BETA_KEY}}" }}
 routes:
   - {{ model: smart, policy: priority, targets: [alpha/alpha-1, beta/beta-1] }}
+  - {{ model: unbroken, targets: [alpha/alpha-1, beta/beta-1], continue_cut_streams: true }}
   - {{ model: polite, targets: [alpha/alpha-1], defaults: {{ temperature: 0.5 }}, system: "You are kind." }}
 """
 ALPHA_KEY, BETA_KEY = "vendor-key-of-alpha", "vendor-key-of-beta"

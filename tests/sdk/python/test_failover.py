@@ -93,3 +93,18 @@ def test_a_failure_of_all_is_told_by_the_most_telling_one(scene):
         scene.client.chat.completions.create(model="smart", messages=MESSAGES)
     assert caught.value.response.headers["x-tollgate-attempts"] == "2"
     assert "127.0.0.1" not in caught.value.response.text
+
+
+def test_a_stream_that_another_vendor_continues_is_one_answer(scene):
+    scene.alpha.will(stream(ROLE, chunk({"content": "from "}), chunk({"content": "al"}), then="cut"))
+    own = {"id": "chatcmpl-of-beta", "model": "beta-1"}
+    preamble = chunk({"role": "assistant", "content": ""}, **own)
+    usage = chunk(usage={"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}, **own)
+    scene.beta.will(stream(preamble, chunk({"content": "pha"}, **own), chunk({}, "stop", **own), usage, DONE))
+    asked = {"model": "unbroken", "messages": MESSAGES, "stream_options": {"include_usage": True}}
+    with scene.client.chat.completions.stream(**asked) as events:
+        seen = {it.chunk.id for it in events if it.type == "chunk"}
+        made = events.get_final_completion()
+    assert made.choices[0].message.content == "from alpha" and made.choices[0].message.role == "assistant"
+    assert made.choices[0].finish_reason == "stop" and made.usage.total_tokens == 10
+    assert seen == {"chatcmpl-1"}
