@@ -12,7 +12,6 @@ use crate::health::output::OutputMean;
 use crate::health::warmth::Warmth;
 use crate::names::{ModelName, UpstreamId};
 use crate::price::book::PriceBook;
-use crate::price::tokenizer::TokenCounts;
 use crate::route::options::{PolicyName, RouteOptions, ShadowOptions, TargetOptions};
 use crate::route::table::{Bounds, Canary, Route, RouteTable, Shadow};
 use crate::route::target::{Offer, Target};
@@ -39,8 +38,6 @@ pub struct CallRules {
     pub bounds: DispatchBounds,
     /// Ask vendors for usage where the client did not.
     pub wants_usage: bool,
-    /// How tokens that no vendor counted are counted.
-    pub token_counts: TokenCounts,
     /// Wait before a streaming client gets `: waiting` comments; zero: never.
     pub waiting_comment: std::time::Duration,
     pub default_upstream: Option<UpstreamId>,

@@ -83,7 +83,8 @@ pub struct GatewayOptions {
     pub log: LogOptions,
     /// Whether usage is asked of vendors where the client did not, and taken out of the stream again. Default true.
     pub usage: bool,
-    /// How tokens that no vendor counted are counted. Default `estimate`; `tokenizer` needs a build with that feature.
+    /// How the text of a whole answer is counted whose vendor states no usage. Default `estimate`; `tokenizer` needs a
+    /// build with that feature. Prompts and streams are always estimated.
     pub token_counts: TokenCounts,
     /// The built-in simulated vendor, upstream `sim`.
     pub sim: SimOptions,

@@ -287,11 +287,8 @@ impl AttemptOn<'_> {
         let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
         let answer = commit::whole_answer(self.upstream, head, body, place, hold).await?;
         if let AnswerBody::Whole(bytes) = &answer {
-            let usage = commit::usage_of(bytes);
-            reading.usage = usage.and_then(|it| it.usage());
-            reading.service_tier = commit::service_tier_of(bytes).or_else(|| usage?.service_tier());
-            let uncounted = if reading.usage.is_none() { commit::text_tokens_of(bytes) } else { 0 };
-            reading.whole(uncounted, std::time::Instant::now());
+            let model = self.target.model_for(self.plan.model());
+            commit::note_whole(bytes, model, self.bounds.token_counts, reading);
         }
         Ok(answer)
     }

@@ -10,11 +10,12 @@ use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use memchr::memmem::{Finder, FinderRev};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::api::usage::{ServiceTier, UsageBody, lenient_usage};
 use crate::error::{Error, Kind, Origin};
-use crate::price::estimate;
+use crate::price::tokenizer::TokenCounts;
 use crate::upstream::Upstream;
 use crate::upstream::client::LanePlace;
 use crate::upstream::opaque::Opaque;
@@ -182,20 +183,51 @@ pub fn read_failure(
     error
 }
 
-/// Tokens of a whole answer's text, by an estimate, for one that comes without a count.
-pub fn text_tokens_of(answer: &[u8]) -> u64 {
+/// Notes what a whole answer of `model` says of its cost and, where it says nothing, how much it is.
+pub fn note_whole(answer: &[u8], model: &str, counts: TokenCounts, reading: &mut Reading) {
+    let usage = usage_of(answer);
+    reading.usage = usage.and_then(|it| it.usage());
+    reading.service_tier = service_tier_of(answer).or_else(|| usage?.service_tier());
+    let uncounted = match reading.usage {
+        None => text_tokens_of(answer, model, counts),
+        Some(_) => 0,
+    };
+    reading.whole(uncounted, std::time::Instant::now());
+}
+
+/// Fields whose text a model wrote.
+const WRITTEN: [&str; 7] =
+    ["content", "reasoning_content", "reasoning", "refusal", "text", "arguments", "name"];
+
+/// Tokens of what `model` wrote in a whole answer, for one that comes without a count.
+fn text_tokens_of(answer: &[u8], model: &str, counts: TokenCounts) -> u64 {
     #[derive(serde::Deserialize)]
     struct Answer {
-        choices: Option<Vec<serde_json::Value>>,
-        output: Option<Vec<serde_json::Value>>,
+        choices: Option<Vec<Value>>,
+        output: Option<Vec<Value>>,
     }
     let Ok(answer) = serde_json::from_slice::<Answer>(answer) else { return 0 };
-    let parts = answer.choices.into_iter().chain(answer.output).flatten();
-    parts.map(|it| estimate::text_tokens(it.to_string().as_bytes())).sum()
+    let parts = answer.choices.iter().chain(&answer.output).flatten();
+    parts.map(|it| written(it, &|text| counts.text_tokens(model, text.as_bytes()))).sum()
+}
+
+/// The tokens of all written text in `part`. The JSON parser bounds how deep it can be.
+fn written(part: &Value, tokens: &dyn Fn(&str) -> u64) -> u64 {
+    match part {
+        Value::Array(parts) => parts.iter().map(|it| written(it, tokens)).sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| match value {
+                Value::String(text) if WRITTEN.contains(&name.as_str()) => tokens(text),
+                _ => written(value, tokens),
+            })
+            .sum(),
+        _ => 0,
+    }
 }
 
 /// The usage a whole answer states.
-pub fn usage_of(answer: &[u8]) -> Option<UsageBody> {
+fn usage_of(answer: &[u8]) -> Option<UsageBody> {
     #[derive(serde::Deserialize)]
     struct Answer {
         #[serde(default, deserialize_with = "lenient_usage")]
@@ -214,7 +246,7 @@ pub fn usage_of(answer: &[u8]) -> Option<UsageBody> {
 }
 
 /// The tier that served a whole answer, where it says so.
-pub fn service_tier_of(answer: &[u8]) -> Option<ServiceTier> {
+fn service_tier_of(answer: &[u8]) -> Option<ServiceTier> {
     let end = &answer[answer.len().saturating_sub(TIER_BYTES_MAX)..];
     let tiers = SERVICE_TIER.find_iter(end).filter_map(|at| {
         let behind = end[at + SERVICE_TIER.needle().len()..].trim_ascii_start().strip_prefix(b":")?;
@@ -263,5 +295,26 @@ mod tests {
         check(r#"{"service_tier":"#, None);
         let far = format!(r#"{{"service_tier":"flex","text":"{}"}}"#, "x".repeat(TIER_BYTES_MAX));
         check(&far, None);
+    }
+
+    #[test]
+    fn what_a_model_wrote_is_counted_where_its_vendor_did_not() {
+        let check = |answer: &str, texts: &[&str]| {
+            let counts = TokenCounts::Estimate;
+            let expected = texts.iter().map(|it| counts.text_tokens("m", it.as_bytes())).sum::<u64>();
+            assert_eq!(text_tokens_of(answer.as_bytes(), "m", counts), expected, "{answer}");
+        };
+        check(
+            r#"{"id":"far too long a name","choices":[{"message":{"role":"assistant","content":"Hi there, you two",
+                "tool_calls":[{"id":"call_1","function":{"name":"look_up","arguments":"{}"}}]}}]}"#,
+            &["Hi there, you two", "look_up", "{}"],
+        );
+        check(
+            r#"{"output":[{"id":"rs_1","content":[{"type":"output_text","text":"Well, well","annotations":[]}]}]}"#,
+            &["Well, well"],
+        );
+        check(r#"{"choices":[{"text":"old"}]}"#, &["old"]);
+        check(r#"{"data":[{"text":"x"}]}"#, &[]);
+        check("no JSON", &[]);
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Origin, Retry};
 use crate::health::{Exclusion as Unwell, RetryPass, RetryRules};
+use crate::price::tokenizer::TokenCounts;
 use crate::route::plan::{Exclusion, Plan};
 use crate::route::target::Target;
 use crate::upstream::attempt::{AttemptOn, Failed, Terms};
@@ -29,6 +30,8 @@ pub struct DispatchBounds {
     pub event_bytes_max: usize,
     pub retries: RetryRules,
     pub backoff: Backoff,
+    /// How the text of an answer is counted that its vendor did not count.
+    pub token_counts: TokenCounts,
 }
 
 /// What a target answered.
