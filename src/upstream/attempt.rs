@@ -11,9 +11,8 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Origin};
-use crate::health::{CircuitState, KeyState, UpstreamHealth, Verdict};
-use crate::route::plan::Plan;
-use crate::route::target::Target;
+use crate::health::{CircuitState, KeyState, Verdict};
+use crate::route::legs::Leg;
 use crate::telemetry::Attempt;
 use crate::upstream::call::{self, Call, Encoded};
 use crate::upstream::client::{Answer, LanePlace, SendFault};
@@ -24,12 +23,16 @@ use crate::upstream::patience::Patience;
 use crate::upstream::payload::Payload;
 use crate::upstream::reading::Reading;
 use crate::upstream::relay::{Relay, RelayOptions};
+use crate::upstream::terms::Terms;
 use crate::upstream::{Seat, Upstream};
+use crate::vendor::filtered::is_filtered;
 use crate::vendor::limits::Headroom;
 
 /// A vendor's error body is read up to here, in bytes, and for this long.
 const ERROR_BYTES_MAX: usize = 64 << 10;
 const ERROR_TIME: Duration = Duration::from_secs(5);
+
+const EMPTIED: &str = "The upstream's moderation left nothing of the answer.";
 
 /// A failed attempt and how far it got.
 pub struct Failed {
@@ -73,50 +76,16 @@ impl From<Error> for Failed {
 /// One attempt's surroundings.
 pub struct AttemptOn<'a> {
     pub call: &'a Call,
-    pub plan: &'a Plan,
-    pub target: &'a Arc<Target>,
+    pub leg: Leg<'a>,
     pub upstream: &'a Arc<Upstream>,
     /// When the call began.
     pub call_started: std::time::Instant,
     pub deadline: Instant,
     /// Another target is left to try.
     pub more: bool,
+    /// An answer that moderation emptied is a failure: there is somewhere else to take the call.
+    pub refilters: bool,
     pub bounds: &'a DispatchBounds,
-}
-
-/// On what terms an upstream is asked.
-pub enum Terms<'a> {
-    Ordinary,
-    /// It holds the half-open circuit's one trial.
-    OnTrial(Trial<'a>),
-    /// Everything is out: its answer decides without a trial.
-    LastResort,
-}
-
-impl<'a> Terms<'a> {
-    /// The terms on which `target` may be asked for `model` now; none where it went out of service since the plan was made.
-    pub fn of(target: &'a Target, model: &str, panic: bool, now: std::time::Instant) -> Option<Self> {
-        let health = &target.health;
-        if !panic && health.exclusion(target.model_for(model), now).is_some() {
-            return None;
-        }
-        if health.circuit(now) == CircuitState::Closed {
-            return Some(Terms::Ordinary);
-        }
-        match health.begin_trial(now) {
-            true => Some(Terms::OnTrial(Trial(health))),
-            false => panic.then_some(Terms::LastResort),
-        }
-    }
-}
-
-/// A half-open circuit's one trial; given back if the attempt ends without a verdict, as when the client hangs up.
-pub struct Trial<'a>(&'a UpstreamHealth);
-
-impl Drop for Trial<'_> {
-    fn drop(&mut self) {
-        self.0.abandon_trial();
-    }
 }
 
 impl AttemptOn<'_> {
@@ -134,7 +103,7 @@ impl AttemptOn<'_> {
                 Ok(delivery)
             }
             Err(mut failed) => {
-                failed.error.model = Some(self.target.model_for(self.plan.model()).into());
+                failed.error.model = Some(self.leg.model_sent().into());
                 failed.elapsed = begun.elapsed();
                 self.note(&failed.error, &terms, failed.elapsed);
                 Err(failed)
@@ -155,7 +124,7 @@ impl AttemptOn<'_> {
         let health = &self.upstream.health;
         let now = begun.into_std();
         let key = seat.key;
-        let encoded = self.call.encode(&self.plan.route, self.target, self.upstream, self.plan.model());
+        let encoded = self.call.encode(self.leg.route, self.leg.target, self.upstream, self.leg.model);
         let answer = self.send(key, &encoded, begun).await?;
         if answer.resent {
             self.upstream.metrics.retried_after_send();
@@ -177,7 +146,7 @@ impl AttemptOn<'_> {
         let status = head.status;
         let place = LanePlace::within(seat.place, answer.place);
         let until = begun + self.first_content();
-        let mut reading = Reading::new(self.target, key, self.call_started, now);
+        let mut reading = Reading::new(self.leg.target, key, self.call_started, now);
         let admitted = self.admit(&head, body, Some(place), &encoded, until, &mut reading).await;
         let body = admitted
             .inspect_err(|it| self.bench(key, it))
@@ -187,7 +156,7 @@ impl AttemptOn<'_> {
             headers: head.headers,
             body,
             upstream: Arc::clone(self.upstream),
-            model: self.target.model_for(self.plan.model()).into(),
+            model: self.leg.model_sent().into(),
             reading,
         })
     }
@@ -292,13 +261,21 @@ impl AttemptOn<'_> {
         let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
         let answer = commit::whole_answer(self.upstream, head, body, place, hold).await?;
         if let AnswerBody::Whole(bytes) = &answer {
-            let usage = commit::usage_of(bytes);
-            reading.usage = usage.and_then(|it| it.usage());
-            reading.service_tier = commit::service_tier_of(bytes).or_else(|| usage?.service_tier());
-            let uncounted = if reading.usage.is_none() { commit::text_tokens_of(bytes) } else { 0 };
-            reading.whole(uncounted, std::time::Instant::now());
+            self.read_whole(bytes, reading)?;
         }
         Ok(answer)
+    }
+
+    fn read_whole(&self, bytes: &[u8], reading: &mut Reading) -> Result<(), Error> {
+        if self.refilters && is_filtered(bytes) {
+            return Err(error(self.upstream, Kind::ContentFilter, EMPTIED));
+        }
+        let usage = commit::usage_of(bytes);
+        reading.usage = usage.and_then(|it| it.usage());
+        reading.service_tier = commit::service_tier_of(bytes).or_else(|| usage?.service_tier());
+        let uncounted = if reading.usage.is_none() { commit::text_tokens_of(bytes) } else { 0 };
+        reading.whole(uncounted, std::time::Instant::now());
+        Ok(())
     }
 
     /// Lets the key or the model rest that the vendor refused.
@@ -308,7 +285,7 @@ impl AttemptOn<'_> {
             Kind::RateLimited => health.cool_key(key, error.retry_after, now),
             // A 404 may also mean that the vendor has no such endpoint.
             Kind::ModelMissing if is_about_the_model(error) => {
-                health.mark_missing(&self.target.model_for(self.plan.model()).into(), now);
+                health.mark_missing(&self.leg.model_sent().into(), now);
             }
             Kind::KeyRefused => {
                 if health.key_states(now).get(key) != Some(&KeyState::Refused) {
@@ -330,7 +307,7 @@ impl AttemptOn<'_> {
             self.note_verdict(terms, verdict);
         }
         if !is_about_the_key(error.kind) {
-            self.target.experience.pace.failed(elapsed, std::time::Instant::now());
+            self.leg.target.experience.pace.failed(elapsed, std::time::Instant::now());
         }
         self.upstream.metrics.attempt_failed(error.kind);
     }

@@ -27,6 +27,7 @@ pub mod commit;
 pub mod dial;
 pub mod dispatch;
 pub mod finish;
+pub mod hedge;
 pub mod opaque;
 pub mod options;
 pub mod patience;
@@ -37,6 +38,7 @@ pub mod reading;
 pub mod relay;
 pub mod room;
 pub mod spec;
+pub mod terms;
 mod tls;
 
 /// Shorter values, such as a tier's name in a header, are no secrets and would mangle words.

@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod cause;
 pub mod failure;
+pub mod filtered;
 pub mod limits;
 pub mod models;
 pub mod sse;
