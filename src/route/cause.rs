@@ -23,7 +23,8 @@ pub struct FallbackOptions {
     pub content_filter: Vec<String>,
     /// The route's targets are exhausted and one met a rate limit, or all wait one out. Default: none.
     pub rate_limit: Vec<String>,
-    /// The route's targets are exhausted, whatever they failed of, and `rate_limit` has not helped. Default: none.
+    /// The route's targets are exhausted, whatever they failed of but the first two causes, and `rate_limit` has not helped.
+    /// Default: none.
     pub any: Vec<String>,
 }
 

@@ -33,7 +33,8 @@ impl Bill {
         Self { route: Arc::clone(&plan.route), ask: plan.ask.clone() }
     }
 
-    /// The usage and cost of an answer by `model`, as the vendor was asked for it. Where the vendor counted nothing, ours is an estimate.
+    /// The usage and cost of an answer by `model`, as the vendor was asked for it. Where the vendor counted nothing, ours is
+    /// an estimate.
     pub fn settle(&self, reading: &Reading, model: &str) -> Option<Settled> {
         let usage = reading.usage.or_else(|| self.estimate(reading))?;
         Some(Settled { usage, cost: self.cost(&reading.target, model, &usage, reading) })

@@ -138,8 +138,11 @@ impl Runner<'_> {
     /// The other one answered first. What this one was waited for is a sample too: without it the target would seem ever
     /// faster.
     fn lost(&self, streams: bool, end: &FinishGuard) {
-        let target = self.leg.target;
-        target.experience.waits.note(streams, self.begun.elapsed(), now());
+        let (target, waited, now) = (self.leg.target, self.begun.elapsed(), now());
+        target.experience.waits.note(streams, waited, now);
+        if streams {
+            target.experience.pace.first_token(waited, now);
+        }
         target.metrics.costs.wasted(end.wasted(&self.leg).unwrap_or_default());
         if self.is_second {
             target.metrics.hedged(HedgeResult::Lost);

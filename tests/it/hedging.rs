@@ -146,29 +146,17 @@ async fn a_failure_of_one_waits_for_the_other() {
 async fn when_both_fail_the_search_goes_on_within_its_bounds() {
     let gate = Gate::new();
     let a = Vendor::with([Reply::status(503, "busy").gate_first(&gate)]).await;
-    let b = Vendor::with([Reply::status(503, "busy").gate_first(&gate)]).await;
-    let c = Vendor::with([Reply::chat("from c")]).await;
-    let gateway = hedged(&[&a, &b, &c], SOON, "").await;
-    let (answer, ()) = tokio::join!(gateway.chat("smart"), async {
-        gate.reached().await;
-        gate.reached().await;
-        gate.open();
+    let (b, c) =
+        (Vendor::with([Reply::status(503, "busy")]).await, Vendor::with([Reply::chat("from c")]).await);
+    let three = hedged(&[&a, &b, &c], SOON, "").await;
+    let (answer, ()) = tokio::join!(three.chat("smart"), async {
         b.request(0).await;
-        a.wait_until("both at work", |_| true).await;
         gate.open();
     });
     assert_eq!((answer.content().as_str(), answer.served_by()), ("from c", ("c", "3")));
-    let a = Vendor::with([Reply::chat("late").gate_first(&gate)]).await;
-    let b = Vendor::start().await;
+    a.expect(late_stream("from a"));
     let one = hedged(&[&a, &b], SOON, "failover: { attempts_max: 1 }\n").await;
-    let beside = Gateway::start("").await;
-    let (answer, ()) = tokio::join!(one.chat("smart"), async {
-        gate.reached().await;
-        // What takes as long as a hedge would, and longer.
-        beside.chat("sim/sim-small:slow:tokens-1").await;
-        gate.open();
-    });
-    assert_eq!(answer.served_by(), ("a", "1"));
+    assert_eq!(one.stream("smart").await.served_by(), ("a", "1"));
 }
 
 /// What one vendor calls malformed the other may take; when it does not, the client hears of its mistake.
