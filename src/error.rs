@@ -58,9 +58,13 @@ pub enum Kind {
     Cut,
     /// The gateway's own fault.
     Internal,
+    /// Given up because another attempt of the same call was quicker. Of attempts in the record only: no call ends so, and
+    /// no metric is labelled so.
+    Hedged,
 }
 
 impl Kind {
+    /// Those that label metrics.
     pub const ALL: [Kind; 14] = [
         Kind::BadRequest,
         Kind::ContextLength,
@@ -95,6 +99,7 @@ impl Kind {
             Kind::VendorFailed => "vendor_failed",
             Kind::Cut => "cut",
             Kind::Internal => "internal",
+            Kind::Hedged => "hedged",
         }
     }
 
@@ -208,7 +213,9 @@ fn defaults(kind: Kind) -> (StatusCode, &'static str, Option<&'static str>) {
         Kind::ModelMissing => (StatusCode::NOT_FOUND, "invalid_request_error", Some("model_not_found")),
         Kind::VendorFailed => (StatusCode::BAD_GATEWAY, "server_error", Some("upstream_failed")),
         Kind::Cut => (StatusCode::BAD_GATEWAY, "server_error", Some("upstream_cut")),
-        Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error", Some("internal_error")),
+        Kind::Internal | Kind::Hedged => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "server_error", Some("internal_error"))
+        }
     }
 }
 

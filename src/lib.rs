@@ -12,8 +12,9 @@
 //! 2. [`edge::serve`] gives it an id and a record, checks host and room and names the client ([`edge::admission`]), reads
 //!    the body ([`edge::intake`]) and scans it once for the fields that decide ([`api::request`]).
 //! 3. [`route::table`] finds the route, [`route::plan`] orders its targets by health and policy.
-//! 4. [`upstream::dispatch`] walks the plan. Each [`upstream::attempt`]: encode ([`upstream::call`]), send
-//!    ([`upstream::client`]), and on failure read what it means ([`vendor::failure`]), tell [`health`]; then the next.
+//! 4. [`upstream::dispatch`] walks the plan and the fallbacks behind it ([`route::legs`]). Each [`upstream::attempt`]:
+//!    encode ([`upstream::call`]), send ([`upstream::client`]), and on failure read what it means ([`vendor::failure`]),
+//!    tell [`health`]; then the next. [`upstream::hedge`] asks a second one beside a late one.
 //! 5. [`upstream::commit`] reads until the first content: from there on the answer belongs to this target.
 //! 6. [`upstream::relay`] is pulled by hyper through [`edge::flow`]: frame in, frame out, read along, nothing copied;
 //!    [`edge::stall`] ends it when its client takes nothing. Where the route wants it, a stream that comes too slowly

@@ -1,7 +1,7 @@
 //! Everything one configuration means, immutable: routes, upstreams, bounds. A call keeps the one it began with.
 //! Built by `app` at start and at each reload; what did not change is carried over with its connections and health.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use crate::health::output::OutputMean;
 use crate::health::warmth::Warmth;
 use crate::names::{ModelName, UpstreamId};
 use crate::price::book::PriceBook;
+use crate::route::cause::{Fallback, FallbackOptions, Fallbacks, Named, dependency_order, named};
+use crate::route::hedge::HedgeRule;
 use crate::route::options::{PolicyName, RouteOptions, ShadowOptions, TargetOptions};
 use crate::route::table::{Bounds, Canary, Route, RouteTable, Shadow};
 use crate::route::target::{Offer, Target};
@@ -69,8 +71,16 @@ impl Snapshot {
         }
         let warmth = old.map_or_else(Arc::default, |it| Arc::clone(&it.warmth));
         let book = &parts.prices;
-        let builder = Builder { upstreams: &upstreams, off: &off, book, warmth: &warmth, old, metrics };
-        let routes = builder.table(&parts.routes);
+        let builder = Builder {
+            routes: &parts.routes,
+            upstreams: &upstreams,
+            off: &off,
+            book,
+            warmth: &warmth,
+            old,
+            metrics,
+        };
+        let routes = builder.table();
         let mut rules = parts.rules;
         rules.default_upstream =
             rules.default_upstream.or_else(|| upstreams.first().map(|it| it.spec.id.clone()));
@@ -108,7 +118,11 @@ fn open(spec: UpstreamSpec, old: Option<&Snapshot>, metrics: &Metrics) -> Result
     Ok(Arc::new(upstream))
 }
 
+/// Routes by their place in the configuration.
+type BuiltRoutes = HashMap<usize, Arc<Route>>;
+
 struct Builder<'a> {
+    routes: &'a [RouteOptions],
     upstreams: &'a [Arc<Upstream>],
     off: &'a [(UpstreamId, String)],
     book: &'a Arc<PriceBook>,
@@ -118,18 +132,22 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn table(&self, routes: &[RouteOptions]) -> RouteTable {
+    fn table(&self) -> RouteTable {
         let mut table = RouteTable::default();
         let mut prefixes = self.vendor_prefixes();
-        for options in routes {
-            match (&options.model, &options.prefix) {
-                (Some(name), _) => table.add_exact(name.clone(), self.configured(name.as_str(), options)),
-                (None, Some(prefix)) => {
-                    prefixes.remove(prefix);
-                    table.add_prefix(prefix.clone(), self.configured(prefix, options));
+        let mut built = HashMap::new();
+        for place in dependency_order(self.routes) {
+            let options = &self.routes[place];
+            let Some(label) = options.name() else { continue };
+            let route = self.configured(label, options, &built);
+            match &options.model {
+                Some(name) => table.add_exact(name.clone(), Arc::clone(&route)),
+                None => {
+                    prefixes.remove(label);
+                    table.add_prefix(label.to_owned(), Arc::clone(&route));
                 }
-                (None, None) => {}
             }
+            built.insert(place, route);
         }
         for (prefix, slots) in prefixes {
             let targets = slots.iter().map(|slot| self.target(&prefix, *slot, &plain(None))).collect();
@@ -142,7 +160,10 @@ impl Builder<'_> {
             let target = self.target(&label, slot, &plain(None));
             table.add_direct(id.clone(), self.plain_route(&label, vec![target]));
             if let Some(model) = &upstream.spec.default_model
-                && !routes.iter().any(|it| it.model.as_ref().is_some_and(|name| name.as_str() == id.as_str()))
+                && !self
+                    .routes
+                    .iter()
+                    .any(|it| it.model.as_ref().is_some_and(|name| name.as_str() == id.as_str()))
             {
                 let target = self.target(id.as_str(), slot, &plain(Some(model.clone())));
                 table.add_exact(id.as_str().into(), self.plain_route(id.as_str(), vec![target]));
@@ -162,7 +183,7 @@ impl Builder<'_> {
         prefixes
     }
 
-    fn configured(&self, label: &str, options: &RouteOptions) -> Arc<Route> {
+    fn configured(&self, label: &str, options: &RouteOptions, built: &BuiltRoutes) -> Arc<Route> {
         let defaults =
             options.defaults.iter().map(|(name, value)| (name.clone(), Bytes::from(value.to_string())));
         let canary = options
@@ -190,6 +211,8 @@ impl Builder<'_> {
             shadow: options.shadow.as_ref().and_then(|it| self.shadow(label, options, it)),
             throughput: options.throughput.clone(),
             continues: options.continue_cut_streams,
+            on: Fallbacks::new(&options.on, |name| self.fallback(label, name, built)),
+            hedge: self.hedge(label, options),
         })
     }
 
@@ -199,10 +222,35 @@ impl Builder<'_> {
         Some(self.target(label, slot, options))
     }
 
+    /// What a name in `on` leads to, if that can be used.
+    fn fallback(&self, label: &str, name: &str, built: &BuiltRoutes) -> Option<Fallback> {
+        match named(name, self.routes)? {
+            Named::Route(place) => Some(Fallback::Route {
+                route: Arc::clone(built.get(&place)?),
+                model: self.routes[place].model.clone(),
+            }),
+            Named::Target { upstream, model } => {
+                let upstream = upstream.into();
+                let options =
+                    TargetOptions { upstream, model: Some(model.into()), ..TargetOptions::default() };
+                Some(Fallback::Target(self.named(label, &options)?))
+            }
+        }
+    }
+
+    /// The route as an earlier configuration had it.
+    fn before(&self, label: &str) -> Option<&Arc<Route>> {
+        self.old.and_then(|it| it.routes.routes().find(|it| &*it.label == label))
+    }
+
+    fn hedge(&self, label: &str, options: &RouteOptions) -> Option<HedgeRule> {
+        let before = self.before(label).and_then(|it| it.hedge.as_ref());
+        HedgeRule::new(options.hedge.as_ref()?, before)
+    }
+
     /// What an earlier configuration learned of the route's answers.
     fn output_mean(&self, label: &str) -> Arc<OutputMean> {
-        let before = self.old.and_then(|it| it.routes.routes().find(|it| &*it.label == label));
-        before.map_or_else(Arc::default, |it| Arc::clone(&it.output))
+        self.before(label).map_or_else(Arc::default, |it| Arc::clone(&it.output))
     }
 
     fn plain_route(&self, label: &str, targets: Vec<Arc<Target>>) -> Arc<Route> {
@@ -218,9 +266,11 @@ impl Builder<'_> {
             shadow: None,
             single_flight: false,
             canary: None,
+            on: FallbackOptions::default(),
+            hedge: None,
             ..options.clone()
         };
-        let route = self.configured(&format!("{label} (shadow)"), &own);
+        let route = self.configured(&format!("{label} (shadow)"), &own, &HashMap::new());
         (!route.targets.is_empty()).then_some(Shadow { route, percent: shadow.percent })
     }
 

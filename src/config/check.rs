@@ -12,6 +12,7 @@ use crate::price::tokenizer::{self, TokenCounts};
 use crate::route::options::{RouteOptions, TargetOptions};
 
 use super::GatewayOptions;
+use super::fallback;
 use super::fault::hint;
 use super::load::Draft;
 use super::resolve::{Resolved, is_loopback};
@@ -24,6 +25,7 @@ pub(super) fn check(draft: &mut Draft, options: &GatewayOptions, resolved: &Reso
         check_name(draft, &["clients", name.as_str()], name.as_str());
     }
     check_routes(draft, options, resolved);
+    fallback::check(draft, &options.routes, resolved);
     check_defaults(draft, options, resolved);
     check_timings(draft, options);
     check_bounds(draft, options);

@@ -3,6 +3,7 @@
 mod check;
 mod clients;
 mod env;
+mod fallback;
 mod fault;
 mod files;
 mod keys;

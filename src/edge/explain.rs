@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::api::request;
 use crate::edge::ask::{Scanned, ask};
 use crate::edge::models::unknown_model;
 use crate::error::Error;
+use crate::health::Exclusion;
 use crate::route::ask::Ask;
+use crate::route::cause::{Cause, Fallback};
 use crate::route::plan::{Candidate, Plan, plan};
 use crate::route::policy;
 use crate::route::reckon::{Figures, figures};
@@ -57,7 +59,32 @@ pub fn explain(
         "asks": asks(&plan.ask),
         "candidates": candidates(snapshot, &plan, now),
         "excluded": out.chain(off).collect::<Vec<Value>>(),
+        "on": fallbacks(&plan, now),
+        "hedge": hedge(&plan),
     }))
+}
+
+/// Where the call would go on, by cause; a route has an explanation of its own.
+fn fallbacks(plan: &Plan, now: Instant) -> Map<String, Value> {
+    let place = |fallback: &Fallback| match fallback {
+        Fallback::Route { route, .. } => json!({"route": route.label.as_ref()}),
+        Fallback::Target(target) => {
+            let model = target.model_for(plan.model());
+            let out = target.health.exclusion(model, now).map(Exclusion::as_str);
+            json!({"upstream": target.upstream.as_str(), "model": model, "reason": out.unwrap_or("in service")})
+        }
+    };
+    let named = Cause::ALL.into_iter().filter(|it| !plan.route.on.of(*it).is_empty());
+    named
+        .map(|cause| (cause.as_str().to_owned(), plan.route.on.of(cause).iter().map(place).collect()))
+        .collect()
+}
+
+/// How long the first candidate is waited for before the second is asked as well; null where that is not known yet.
+fn hedge(plan: &Plan) -> Option<Value> {
+    let (rule, first) = (plan.route.hedge.as_ref()?, plan.targets.first()?);
+    let wait = |streams| rule.wait(first, streams).map(|it| it.as_secs_f64() * 1e3);
+    Some(json!({"stream_after_ms": wait(true), "whole_after_ms": wait(false)}))
 }
 
 fn asks(ask: &Ask) -> Value {

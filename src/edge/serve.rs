@@ -23,6 +23,7 @@ use crate::edge::single_flight::{self, Key};
 use crate::edge::{cors, headers, models, rescue, shadow};
 use crate::error::{Error, Kind, Origin};
 use crate::names::{ModelName, RequestId};
+use crate::route::cause::Cause;
 use crate::route::plan::{Plan, plan};
 use crate::telemetry::{CallRecord, Ended, EndpointKind};
 use crate::upstream::call::{Call, CallBody};
@@ -297,7 +298,8 @@ async fn dispatch(
     shadow::mirror(gateway, serving, &prepared.call, &prepared.plan, &end.record);
     let watch = Watch { stalls: &gateway.stalls, patience };
     let wait = serving.snapshot.rules.waiting_comment;
-    let failover_open = prepared.plan.targets.len() > 1;
+    let plan = &prepared.plan;
+    let failover_open = plan.targets.len() > 1 || !plan.route.on.of(Cause::Any).is_empty();
     let streams =
         prepared.stream && prepared.call.shape != StreamShape::Opaque && failover_open && !wait.is_zero();
     let succession = Continuer::of(serving, &prepared);

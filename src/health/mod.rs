@@ -21,6 +21,7 @@ mod missing;
 mod options;
 pub mod output;
 pub mod pace;
+pub mod waits;
 pub mod warmth;
 
 /// What all upstreams count their milliseconds from: which of two failed first can be told.

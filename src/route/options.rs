@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::names::{ModelName, UpstreamId};
 use crate::price::options::{Amount, PriceOptions};
+use crate::route::cause::FallbackOptions;
+use crate::route::hedge::HedgeOptions;
 use crate::vendor::models::FactOptions;
 
 /// One route: a model name or prefix and the targets that serve it.
@@ -53,6 +55,17 @@ pub struct RouteOptions {
     /// Whether a streamed chat completion that breaks off after content goes on at another target, from what was said.
     /// Default false.
     pub continue_cut_streams: bool,
+    /// Where a call goes on that this route's targets could not serve, by why. Default: nowhere.
+    pub on: FallbackOptions,
+    /// Asking a second target when the first one's answer is late. Default: never.
+    pub hedge: Option<HedgeOptions>,
+}
+
+impl RouteOptions {
+    /// What the route is called by: its `model` or its `prefix`.
+    pub fn name(&self) -> Option<&str> {
+        self.model.as_ref().map(ModelName::as_str).or(self.prefix.as_deref())
+    }
 }
 
 /// Calls mirrored to a target that is to be tried.
@@ -87,6 +100,8 @@ impl Default for RouteOptions {
             shadow: None,
             throughput: None,
             continue_cut_streams: false,
+            on: FallbackOptions::default(),
+            hedge: None,
         }
     }
 }

@@ -144,10 +144,22 @@ impl Plan {
         !self.excluded.is_empty() && self.excluded.iter().all(|(_, why)| matches!(why, Exclusion::Unfit(_)))
     }
 
-    /// The key to prefer at `target`: the one whose account holds the conversation's prefix.
-    pub fn preferred_key(&self, target: &Target) -> Option<usize> {
-        let (holder, key) = self.warm_key?;
-        (holder == target.fingerprint(&self.ask.model)).then_some(key)
+    /// Whether every target is one whose window is estimated too small.
+    pub fn is_too_small(&self) -> bool {
+        let is_small = |target| {
+            let is_it = |(it, why): &(Arc<Target>, Exclusion)| {
+                Arc::ptr_eq(it, target) && matches!(why, Exclusion::Unfit(Misfit::Context { .. }))
+            };
+            self.excluded.iter().any(is_it)
+        };
+        !self.targets.is_empty() && self.targets.iter().all(is_small)
+    }
+
+    /// Whether every target that could serve the call waits out a rate limit.
+    pub fn is_cooling(&self) -> bool {
+        let unwell = || self.excluded.iter().filter(|(_, why)| matches!(why, Exclusion::Unwell(_)));
+        let is_cooling = |why: &Exclusion| *why == Exclusion::Unwell(health::Exclusion::KeysCooling);
+        self.panic && unwell().next().is_some() && unwell().all(|(_, why)| is_cooling(why))
     }
 
     /// A share of the calls goes to the canary first; a conversation stays on its side.

@@ -10,6 +10,8 @@ use crate::api::money::Money;
 use crate::health::output::OutputMean;
 use crate::health::warmth::Warmth;
 use crate::names::{ModelName, UpstreamId};
+use crate::route::cause::Fallbacks;
+use crate::route::hedge::HedgeRule;
 use crate::route::options::{BalanceOptions, PolicyName, ThroughputOptions};
 use crate::route::target::Target;
 use crate::telemetry::series::SharedCalls;
@@ -42,6 +44,10 @@ pub struct Route {
     pub throughput: Option<ThroughputOptions>,
     /// Whether a stream that breaks off after content goes on at another target.
     pub continues: bool,
+    /// Where a call goes on after failures.
+    pub on: Fallbacks,
+    /// Asking a second target when the first one's answer is late.
+    pub hedge: Option<HedgeRule>,
 }
 
 /// A target that is tried with copies of calls.
@@ -87,12 +93,14 @@ impl Route {
             shadow: None,
             throughput: None,
             continues: false,
+            on: Fallbacks::default(),
+            hedge: None,
         }
     }
 
     /// Whether where a call goes depends on what is in it.
     pub fn reckons(&self) -> bool {
-        self.targets.len() > 1 || self.bounds.price.is_some()
+        self.targets.len() > 1 || self.bounds.price.is_some() || !self.on.is_empty()
     }
 }
 

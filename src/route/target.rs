@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::health::UpstreamHealth;
 use crate::health::pace::Pace;
+use crate::health::waits::Waits;
 use crate::health::warmth::fingerprint;
 use crate::names::{ModelName, UpstreamId};
 use crate::price::estimate::Calibration;
@@ -32,6 +33,8 @@ pub struct Target {
 #[derive(Clone, Default)]
 pub struct Experience {
     pub pace: Arc<Pace>,
+    /// How long answers are waited for; noted where the route hedges.
+    pub waits: Arc<Waits>,
     /// How far estimates of prompts are off here.
     pub calibration: Arc<Calibration>,
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ask::{Ask, Wants};
+use super::cause::{Fallback, FallbackOptions, Fallbacks};
+use super::legs::Legs;
 use super::options::PolicyName;
 use super::plan::{Exclusion, Plan, plan, plan_with};
 use super::table::{Canary, Route};
 use super::target::{Experience, Offer, Target};
 use crate::api::money::Money;
+use crate::error::Kind;
 use crate::health::warmth::Warm;
 use crate::health::{CircuitOptions, Exclusion as Unwell, UpstreamHealth, Verdict};
 use crate::names::UpstreamId;
@@ -170,8 +173,53 @@ fn a_warm_prefix_makes_a_dearer_target_the_cheaper_one() {
     route.warmth.note(7, Warm { target: holder, key: 2, tokens: 900 }, now);
     let plan = plan_with(&route, talk, now, &|| 0.5);
     assert_eq!(order(&plan), [1, 0]);
-    assert_eq!(plan.preferred_key(&plan.targets[0]), Some(2));
-    assert_eq!(plan.preferred_key(&plan.targets[1]), None);
+    let mut legs = Legs::new(&plan);
+    assert_eq!(legs.next(now).map(|it| it.key), Some(Some(2)));
+    assert_eq!(legs.next(now).map(|it| it.key), Some(None));
+}
+
+fn sized(context: u64) -> Described {
+    Described {
+        facts: FactOptions { context: Some(context), ..FactOptions::default() },
+        ..Described::default()
+    }
+}
+
+/// The slots that are tried when each fails of `kind`.
+fn walked(plan: &Plan, kind: Kind, now: Instant) -> Vec<usize> {
+    let mut legs = Legs::new(plan);
+    let mut slots = Vec::new();
+    while let Some(leg) = legs.next(now) {
+        legs.failed(&leg, kind);
+        slots.push(leg.target.slot);
+    }
+    slots
+}
+
+#[test]
+fn a_prompt_that_is_too_long_goes_to_larger_windows_only() {
+    let now = Instant::now();
+    let unsized_one = Described::default();
+    let sizes = [sized(8_000), sized(4_000), unsized_one, sized(8_000), sized(16_000), sized(32_000)];
+    let plan = plan(&Arc::new(route(PolicyName::Priority, &sizes, now)), ask(), now);
+    assert_eq!(walked(&plan, Kind::ContextLength, now), [0, 4, 5]);
+    assert_eq!(walked(&plan, Kind::ContentFilter, now), [0]);
+    assert_eq!(walked(&plan, Kind::Reset, now), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn where_every_window_is_too_small_the_place_for_long_prompts_comes_first() {
+    let now = Instant::now();
+    let large = target(9, &Described::default(), now);
+    let options = FallbackOptions { context_length: vec!["x/y".into()], ..FallbackOptions::default() };
+    let mut route = route(PolicyName::Priority, &[sized(100), sized(200)], now);
+    let whole = Ask { prompt_tokens: 10, ..ask() };
+    route.on = Fallbacks::new(&options, |_| Some(Fallback::Target(Arc::clone(&large))));
+    let route = Arc::new(route);
+    let fits = plan(&route, Ask { output_max: Some(10), ..whole }, now);
+    assert_eq!(walked(&fits, Kind::Reset, now), [0, 1]);
+    let too_long = plan(&route, ask(), now);
+    assert_eq!(walked(&too_long, Kind::Reset, now), [9, 1, 0]);
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub struct TargetFamilies {
     pub first_token: HistogramVec,
     pub between_tokens: HistogramVec,
     pub tokens: IntCounterVec,
+    pub hedges: IntCounterVec,
     pub costs: CostFamilies,
     pub exclusions: IntCounterVec,
     pub streams: StreamFamilies,
@@ -68,6 +69,12 @@ impl TargetFamilies {
                 "tokens_total",
                 "Tokens the vendor counted. input includes cached_input and cache_write, output includes reasoning.",
                 &["route", "upstream", "kind"],
+            ),
+            hedges: counters(
+                registry,
+                "hedges_total",
+                "Second attempts beside a late one, by who made them: won (the client got their answer), lost, or failed.",
+                &["route", "upstream", "result"],
             ),
             costs: CostFamilies::new(registry),
             exclusions: counters(

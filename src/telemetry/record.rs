@@ -132,7 +132,7 @@ impl CallRecord {
         let clients_fault =
             self.error.is_some_and(|it| it.is_about_the_request() || it == Kind::Unauthorized);
         match self.ended {
-            _ if self.failed_attempts.iter().any(|it| !it.error.is_about_the_request()) => LogLevel::Warn,
+            _ if self.failed_attempts.iter().any(|it| !is_no_fault(it.error)) => LogLevel::Warn,
             _ if self.continued_from.is_some() => LogLevel::Warn,
             Ended::Complete | Ended::ClientGone => LogLevel::Info,
             Ended::Failed if clients_fault => LogLevel::Info,
@@ -251,6 +251,11 @@ impl Serialize for Attempt {
         map.serialize_entry("sent", &self.sent)?;
         map.end()
     }
+}
+
+/// Whether the end of an attempt says nothing against who was asked.
+fn is_no_fault(kind: Kind) -> bool {
+    kind.is_about_the_request() || kind == Kind::Hedged
 }
 
 /// An entry, if there is anything to say.

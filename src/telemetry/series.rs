@@ -49,16 +49,43 @@ const COMMON: [(usize, Ended); 8] = [
     (4, Ended::ClientGone),
 ];
 
+/// What became of a second attempt that was made beside a late one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeResult {
+    /// The client got its answer.
+    Won,
+    /// The late one answered first after all.
+    Lost,
+    Failed,
+}
+
+impl HedgeResult {
+    const ALL: [HedgeResult; 3] = [HedgeResult::Won, HedgeResult::Lost, HedgeResult::Failed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            HedgeResult::Won => "won",
+            HedgeResult::Lost => "lost",
+            HedgeResult::Failed => "failed",
+        }
+    }
+}
+
 const TOKEN_KINDS: [&str; 5] = ["input", "cached_input", "cache_write", "output", "reasoning"];
+
+/// Makes the series of what seldom happens; taken away once a target has left the configuration, so that a call that ends
+/// late brings no series back.
+struct Uncommon {
+    requests: IntCounterVec,
+    hedges: IntCounterVec,
+}
 
 /// What is measured of calls by one route to one upstream.
 pub struct TargetMetrics {
     route: String,
     upstream: String,
     outcomes: [[Option<IntCounter>; ENDS]; CLASSES.len()],
-    /// Makes the series of an uncommon outcome; None once this target has left the configuration, so that a call
-    /// that ends late brings no series back.
-    uncommon: Mutex<Option<IntCounterVec>>,
+    uncommon: Mutex<Option<Uncommon>>,
     duration: Histogram,
     first_token: Histogram,
     between_tokens: Histogram,
@@ -81,7 +108,10 @@ impl TargetMetrics {
             route: route.into(),
             upstream: upstream.into(),
             outcomes,
-            uncommon: Mutex::new(Some(families.requests.clone())),
+            uncommon: Mutex::new(Some(Uncommon {
+                requests: families.requests.clone(),
+                hedges: families.hedges.clone(),
+            })),
             duration: families.duration.with_label_values(&labels),
             first_token: families.first_token.with_label_values(&labels),
             between_tokens: families.between_tokens.with_label_values(&labels),
@@ -119,12 +149,20 @@ impl TargetMetrics {
         TokenGaps { gaps: self.between_tokens.local(), last: None, held: 0 }
     }
 
+    /// A second attempt, made here beside a late one, ended.
+    pub fn hedged(&self, result: HedgeResult) {
+        if let Some(uncommon) = &*self.uncommon.lock().expect("no panic while held") {
+            let labels = [&self.route, &self.upstream, result.as_str()];
+            uncommon.hedges.with_label_values(&labels).inc();
+        }
+    }
+
     fn ended(&self, class: usize, ended: Ended) {
         if let Some(counter) = &self.outcomes[class][ended as usize] {
             counter.inc();
-        } else if let Some(requests) = &*self.uncommon.lock().expect("no panic while held") {
+        } else if let Some(uncommon) = &*self.uncommon.lock().expect("no panic while held") {
             let labels = [&self.route, &self.upstream, CLASSES[class], ended.as_str()];
-            requests.with_label_values(&labels).inc();
+            uncommon.requests.with_label_values(&labels).inc();
         }
     }
 
@@ -151,6 +189,9 @@ impl TargetMetrics {
             let _ = family.remove_label_values(&[route, upstream]);
         }
         StreamMetrics::forget(&families.streams, route, upstream);
+        for result in HedgeResult::ALL {
+            let _ = families.hedges.remove_label_values(&[route, upstream, result.as_str()]);
+        }
         for kind in TOKEN_KINDS {
             let _ = families.tokens.remove_label_values(&[route, upstream, kind]);
         }

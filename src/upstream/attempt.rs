@@ -10,9 +10,9 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Origin, Retry};
-use crate::health::{CircuitState, KeyState, UpstreamHealth, Verdict};
+use crate::health::{CircuitState, KeyState, Verdict};
+use crate::route::legs::Leg;
 use crate::route::plan::Plan;
-use crate::route::target::Target;
 use crate::telemetry::Attempt;
 use crate::upstream::call::{self, Call, Encoded};
 use crate::upstream::client::{Answer, LanePlace, SendFault};
@@ -24,9 +24,13 @@ use crate::upstream::patience::Patience;
 use crate::upstream::payload::Payload;
 use crate::upstream::reading::Reading;
 use crate::upstream::relay::{Relay, RelayOptions};
+use crate::upstream::terms::Terms;
 use crate::upstream::throughput::Throughput;
 use crate::upstream::{Seat, Upstream};
+use crate::vendor::filtered::is_filtered;
 use crate::vendor::limits::Headroom;
+
+const EMPTIED: &str = "The upstream's moderation left nothing of the answer.";
 
 /// A failed attempt and how far it got.
 pub struct Failed {
@@ -71,49 +75,16 @@ impl From<Error> for Failed {
 pub struct AttemptOn<'a> {
     pub call: &'a Call,
     pub plan: &'a Plan,
-    pub target: &'a Arc<Target>,
+    pub leg: Leg<'a>,
     pub upstream: &'a Arc<Upstream>,
     /// When the call began.
     pub call_started: std::time::Instant,
     pub deadline: Instant,
     /// Another target is left to try.
     pub more: bool,
+    /// An answer that moderation emptied is a failure: there is somewhere else to take the call.
+    pub refilters: bool,
     pub bounds: &'a DispatchBounds,
-}
-
-/// On what terms an upstream is asked.
-pub enum Terms<'a> {
-    Ordinary,
-    /// It holds the half-open circuit's one trial.
-    OnTrial(Trial<'a>),
-    /// Everything is out: its answer decides without a trial.
-    LastResort,
-}
-
-impl<'a> Terms<'a> {
-    /// The terms on which `target` may be asked for `model` now; none where it went out of service since the plan was made.
-    pub fn of(target: &'a Target, model: &str, panic: bool, now: std::time::Instant) -> Option<Self> {
-        let health = &target.health;
-        if !panic && health.exclusion(target.model_for(model), now).is_some() {
-            return None;
-        }
-        if health.circuit(now) == CircuitState::Closed {
-            return Some(Terms::Ordinary);
-        }
-        match health.begin_trial(now) {
-            true => Some(Terms::OnTrial(Trial(health))),
-            false => panic.then_some(Terms::LastResort),
-        }
-    }
-}
-
-/// A half-open circuit's one trial; given back if the attempt ends without a verdict, as when the client hangs up.
-pub struct Trial<'a>(&'a UpstreamHealth);
-
-impl Drop for Trial<'_> {
-    fn drop(&mut self) {
-        self.0.abandon_trial();
-    }
 }
 
 impl AttemptOn<'_> {
@@ -131,7 +102,7 @@ impl AttemptOn<'_> {
                 Ok(delivery)
             }
             Err(mut failed) => {
-                failed.error.model = Some(self.target.model_for(self.plan.model()).into());
+                failed.error.model = Some(self.leg.model_sent().into());
                 failed.elapsed = begun.elapsed();
                 if self.call.said.is_some() {
                     // A request that we wrote in part may be refused for our part of it.
@@ -156,7 +127,7 @@ impl AttemptOn<'_> {
         let health = &self.upstream.health;
         let now = begun.into_std();
         let key = seat.key;
-        let encoded = self.call.encode(&self.plan.route, self.target, self.upstream, self.plan.model());
+        let encoded = self.call.encode(self.leg.route, self.leg.target, self.upstream, self.leg.model);
         let answer = self.send(key, &encoded, begun).await?;
         if answer.resent {
             self.upstream.metrics.retried_after_send();
@@ -178,7 +149,7 @@ impl AttemptOn<'_> {
         let status = head.status;
         let place = LanePlace::within(seat.place, answer.place);
         let until = begun + self.first_content();
-        let mut reading = Reading::new(self.target, key, self.call_started, now);
+        let mut reading = Reading::new(self.leg.target, self.leg.model_sent(), key, self.call_started, now);
         let admitted = self.admit(&head, body, Some(place), &encoded, until, &mut reading).await;
         let body = admitted
             .inspect_err(|it| self.bench(key, it))
@@ -188,7 +159,7 @@ impl AttemptOn<'_> {
             headers: head.headers,
             body,
             upstream: Arc::clone(self.upstream),
-            model: self.target.model_for(self.plan.model()).into(),
+            model: self.leg.model_sent().into(),
             reading,
         })
     }
@@ -287,8 +258,7 @@ impl AttemptOn<'_> {
         let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
         let answer = commit::whole_answer(self.upstream, head, body, place, hold).await?;
         if let AnswerBody::Whole(bytes) = &answer {
-            let model = self.target.model_for(self.plan.model());
-            commit::note_whole(bytes, model, self.bounds.token_counts, reading);
+            self.read_whole(bytes, reading)?;
         }
         Ok(answer)
     }
@@ -301,10 +271,18 @@ impl AttemptOn<'_> {
             idle: Duration::from_millis(self.upstream.spec.timeouts.idle_ms),
             deadline: self.deadline,
             event_bytes_max: self.bounds.event_bytes_max,
-            throughput: self.plan.route.throughput.as_ref().map(|it| Throughput::new(it, held)),
-            hears: continuation::is_heard(self.call, self.plan, self.target),
+            throughput: self.leg.route.throughput.as_ref().map(|it| Throughput::new(it, held)),
+            hears: continuation::is_heard(self.call, self.plan, self.leg.target),
         };
         Relay::new(options, Arc::clone(self.upstream), body, place)
+    }
+
+    fn read_whole(&self, bytes: &[u8], reading: &mut Reading) -> Result<(), Error> {
+        if self.refilters && is_filtered(bytes) {
+            return Err(error(self.upstream, Kind::ContentFilter, EMPTIED));
+        }
+        commit::note_whole(bytes, self.leg.model_sent(), self.bounds.token_counts, reading);
+        Ok(())
     }
 
     /// Lets the key or the model rest that the vendor refused.
@@ -314,7 +292,7 @@ impl AttemptOn<'_> {
             Kind::RateLimited => health.cool_key(key, error.retry_after, now),
             // A 404 may also mean that the vendor has no such endpoint.
             Kind::ModelMissing if is_about_the_model(error) => {
-                health.mark_missing(&self.target.model_for(self.plan.model()).into(), now);
+                health.mark_missing(&self.leg.model_sent().into(), now);
             }
             Kind::KeyRefused => {
                 if health.key_states(now).get(key) != Some(&KeyState::Refused) {
@@ -336,7 +314,7 @@ impl AttemptOn<'_> {
             self.note_verdict(terms, verdict);
         }
         if !is_about_the_key(error.kind) {
-            self.target.experience.pace.failed(elapsed, std::time::Instant::now());
+            self.leg.target.experience.pace.failed(elapsed, std::time::Instant::now());
         }
         self.upstream.metrics.attempt_failed(error.kind);
     }

@@ -44,12 +44,12 @@ impl Bill {
     /// The usage and cost of an answer. Where the vendor counted nothing, ours is an estimate.
     pub fn settle(&self, reading: &Reading) -> Option<Settled> {
         let usage = reading.usage.or_else(|| self.estimate(reading))?;
-        Some(Settled { usage, cost: self.cost(&reading.target, &usage, reading) })
+        Some(Settled { usage, cost: self.cost(&reading.target, &reading.model, &usage, reading) })
     }
 
     /// The tier that the vendor says it served in decides, else the one that was asked for.
-    fn cost(&self, target: &Target, usage: &Usage, reading: &Reading) -> Option<Money> {
-        let price = target.price(target.model_for(&self.ask.model));
+    fn cost(&self, target: &Target, model: &str, usage: &Usage, reading: &Reading) -> Option<Money> {
+        let price = target.price(model);
         let tier = reading.service_tier.unwrap_or(self.ask.tier);
         price::cost(price.as_deref(), usage, self.ask.at, tier)
     }
@@ -63,10 +63,10 @@ impl Bill {
 
     /// What an attempt that the vendor may charge for is estimated to have cost: its prompt, for nothing of its answer
     /// was kept.
-    pub fn wasted(&self, target: &Target) -> Option<Money> {
+    pub fn wasted(&self, target: &Target, model: &str) -> Option<Money> {
         let input = target.experience.calibration.correct(self.ask.prompt_tokens);
         let usage = Usage { input, estimated: true, ..Usage::default() };
-        let cost = target.price(target.model_for(&self.ask.model))?.cost(&usage, self.ask.at, self.ask.tier);
+        let cost = target.price(model)?.cost(&usage, self.ask.at, self.ask.tier);
         cost.filter(|it| *it > Money::ZERO)
     }
 
@@ -80,7 +80,7 @@ impl Bill {
         }
         if let Some(conversation) = self.ask.conversation {
             let tokens = usage.input.saturating_add(usage.output);
-            self.route.warmth.note(conversation, reading.warm(&self.ask.model, tokens), Instant::now());
+            self.route.warmth.note(conversation, reading.warm(tokens), Instant::now());
         }
         if let Some(compared) = self.compare(reading, settled) {
             reading.target.metrics.costs.compared(compared);
@@ -92,8 +92,12 @@ impl Bill {
         if self.route.targets.len() < 2 || settled.usage.stated_cost.is_some() {
             return None;
         }
-        let costs: Option<Vec<Money>> =
-            self.route.targets.iter().map(|it| self.cost(it, &settled.usage, reading)).collect();
+        let costs: Option<Vec<Money>> = self
+            .route
+            .targets
+            .iter()
+            .map(|it| self.cost(it, it.model_for(&self.ask.model), &settled.usage, reading))
+            .collect();
         let costs = costs?;
         Some(Compared { served: settled.cost?, dearest: costs.iter().copied().max()?, default: costs[0] })
     }

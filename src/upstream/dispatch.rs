@@ -1,7 +1,6 @@
 //! Walks a plan until a target answers: the failover loop, under one deadline and a bounded number of attempts.
 //! It does not decide where to go (that is `route`) nor what an answer looks like to the client (that is `edge`).
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +10,19 @@ use tokio::time::Instant;
 use crate::error::{Error, Kind, Origin, Retry};
 use crate::health::{Exclusion as Unwell, RetryPass, RetryRules};
 use crate::price::tokenizer::TokenCounts;
+use crate::route::cause::Cause;
+use crate::route::legs::{Leg, Legs};
 use crate::route::plan::{Exclusion, Plan};
 use crate::route::target::Target;
-use crate::upstream::attempt::{AttemptOn, Failed, Terms};
+use crate::telemetry::series::HedgeResult;
+use crate::upstream::attempt::{AttemptOn, Failed};
 use crate::upstream::backoff::Backoff;
 use crate::upstream::call::Call;
 use crate::upstream::commit::AnswerBody;
 use crate::upstream::finish::FinishGuard;
+use crate::upstream::hedge::Hedging;
 use crate::upstream::reading::Reading;
+use crate::upstream::terms::Terms;
 use crate::upstream::{Seat, Upstream};
 
 /// Bounds of one call.
@@ -53,131 +57,139 @@ pub struct Dispatcher<'a> {
 }
 
 impl Dispatcher<'_> {
-    /// Serves `call` by the first target of `plan` that answers.
+    /// Serves `call` by the first target of `plan`, or of its route's fallbacks, that answers.
     pub async fn run(&self, call: &Call, plan: &Plan, end: &mut FinishGuard) -> Result<Delivery, Error> {
         let mut search = Search {
             on: self,
             call,
             plan,
             deadline: Instant::now() + self.bounds.call,
-            queue: plan.targets.iter().collect(),
-            full: VecDeque::new(),
-            busy: None,
+            legs: Legs::new(plan),
             attempts_left: self.bounds.attempts_max,
             asked_again: 0,
             left: None,
             worst: None,
             refused: None,
+            busy: None,
         };
-        while let Some(target) = search.next().await {
-            let Some(seat) = search.seat(target).await else { continue };
-            let Some((terms, pass)) = search.admit(target) else { continue };
-            search.leave_last(target.slot);
+        while let Some(leg) = search.next().await {
+            let Some(seat) = search.seat(&leg).await else { continue };
+            let Some((terms, pass)) = search.admit(&leg) else { continue };
+            search.leave_last(leg.target.slot);
             search.attempts_left -= 1;
-            let upstream = &self.upstreams[target.slot];
-            let own_limit = Duration::from_millis(upstream.spec.timeouts.call_ms);
-            let deadline = search.deadline.min(Instant::now() + own_limit);
-            let more = search.attempts_left > 0 && !search.is_at_its_end();
-            let call_started = end.record.started;
-            let bounds = self.bounds;
-            let attempt = AttemptOn { call, plan, target, upstream, call_started, deadline, more, bounds };
-            end.asks(target, target.model_for(plan.model()));
-            let failed = match attempt.run(terms, seat).await {
+            end.asks(leg.target, leg.model_sent());
+            let runner = Runner::new(leg, pass);
+            let result = match Hedging::of(call, &leg) {
+                // On the heap: the calls that are not hedged, which are most, need no room for a second attempt.
+                Some(hedging) => Box::pin(search.race(runner, (terms, seat), hedging, end)).await,
+                None => {
+                    let result = search.attempt(&leg, end).run(terms, seat).await;
+                    search.settle(runner, result, end)
+                }
+            };
+            let (leg, failed) = match result {
                 Ok(delivery) => return Ok(delivery),
                 Err(failed) => failed,
             };
-            end.refused_by(&failed, upstream);
-            if failed.error.retry == Retry::Never {
-                return Err(failed.error);
-            }
-            search.failed(target, failed, pass);
+            search.failed(leg, failed)?;
         }
         Err(search.exhausted())
     }
 }
 
 /// One call's way through its plan.
-struct Search<'a> {
-    on: &'a Dispatcher<'a>,
-    call: &'a Call,
-    plan: &'a Plan,
+pub(super) struct Search<'a> {
+    pub on: &'a Dispatcher<'a>,
+    pub call: &'a Call,
+    pub plan: &'a Plan,
     deadline: Instant,
-    queue: VecDeque<&'a Arc<Target>>,
-    /// Targets without a free place. Waited for when no other is left.
-    full: VecDeque<&'a Arc<Target>>,
-    /// A target that was waited for in vain.
-    busy: Option<&'a Target>,
-    attempts_left: usize,
+    pub legs: Legs<'a>,
+    pub attempts_left: usize,
     /// Retries of the same upstream so far.
     asked_again: u32,
     /// The last failure, not yet followed by another attempt.
-    left: Option<(&'a Arc<Target>, Failed)>,
+    left: Option<(Leg<'a>, Failed)>,
     /// Of the failures before it, the most telling one.
     worst: Option<Error>,
+    /// A target whose places were all taken, waited for in vain.
+    busy: Option<&'a Target>,
     /// A target that was not asked for want of a retry budget.
     refused: Option<&'a Target>,
 }
 
-impl<'a> Search<'a> {
-    fn is_at_its_end(&self) -> bool {
-        self.queue.is_empty() && self.full.is_empty()
+/// An attempt under way.
+pub(super) struct Runner<'a> {
+    pub leg: Leg<'a>,
+    pub begun: Instant,
+    /// It was begun beside another, which was late.
+    pub is_second: bool,
+    /// Leave for it, where it is a retry.
+    pub pass: Option<RetryPass<'a>>,
+}
+
+impl<'a> Runner<'a> {
+    pub fn new(leg: Leg<'a>, pass: Option<RetryPass<'a>>) -> Self {
+        Self { leg, begun: Instant::now(), is_second: false, pass }
     }
 
-    /// The next target to ask: the plan's, then those without a free place, then after a wait the last one again.
-    async fn next(&mut self) -> Option<&'a Arc<Target>> {
+    fn note_wait(&self, delivery: &Delivery, streams: bool) {
+        if self.leg.route.hedge.is_some() && delivery.reading.first_content.is_some() {
+            self.leg.target.experience.waits.note(streams, self.begun.elapsed(), now());
+        }
+    }
+}
+
+impl<'a> Search<'a> {
+    /// The next target to ask: by plan and fallbacks, or after a wait the last one again.
+    async fn next(&mut self) -> Option<Leg<'a>> {
         let may_go_on = self.call.body.is_whole() && Instant::now() < self.deadline;
         if self.attempts_left == 0 || (self.left.is_some() && !may_go_on) {
             return None;
         }
-        if let Some(target) = self.queue.front().or(self.full.front()) {
-            return Some(target);
+        if let Some(leg) = self.legs.next(now()) {
+            return Some(leg);
         }
-        let (target, wait) = self.again()?;
+        let (leg, wait) = self.again()?;
         self.asked_again += 1;
         // A client that leaves drops this with everything else.
         tokio::time::sleep(wait).await;
-        Some(target)
+        Some(leg)
     }
 
     /// The last target and the wait after which it may be asked again, if it will be in service then.
-    fn again(&self) -> Option<(&'a Arc<Target>, Duration)> {
-        let (target, failed) = self.left.as_ref()?;
+    fn again(&self) -> Option<(Leg<'a>, Duration)> {
+        let (leg, failed) = self.left.as_ref()?;
         let wait = self.on.bounds.backoff.wait(&failed.error, self.asked_again, fastrand::f64())?;
-        let then = std::time::Instant::now() + wait;
-        let is_out = target.health.exclusion(target.model_for(self.plan.model()), then).is_some();
+        let is_out = leg.target.health.exclusion(leg.model_sent(), now() + wait).is_some();
         let in_time = Instant::now() + wait < self.deadline;
-        (in_time && (self.plan.panic || !is_out)).then_some((target, wait))
+        (in_time && (leg.panic || !is_out)).then_some((*leg, wait))
     }
 
-    /// A place at `target`. Where none is free it is left for later, or waited for if nobody else is left.
-    async fn seat(&mut self, target: &'a Arc<Target>) -> Option<Seat> {
-        let (upstream, model) = (&self.on.upstreams[target.slot], target.model_for(self.plan.model()));
-        let wished = self.plan.preferred_key(target);
-        // It came from the one or, when that was empty, from the other; a retry came from neither.
-        let waits = self.queue.pop_front().is_none() && self.full.pop_front().is_some();
-        if let Some(seat) = upstream.seat(model, wished, std::time::Instant::now()) {
+    /// A place at the target of `leg`. Where none is free it is left for later, or waited for if nobody else is left.
+    async fn seat(&mut self, leg: &Leg<'a>) -> Option<Seat> {
+        let (upstream, model) = (&self.on.upstreams[leg.target.slot], leg.model_sent());
+        if let Some(seat) = upstream.seat(model, leg.key, now()) {
             return Some(seat);
         }
-        if !waits && !self.is_at_its_end() {
-            self.full.push_back(target);
+        if !leg.waits && self.legs.is_more_than(leg) {
+            self.legs.set_aside(leg);
             return None;
         }
-        let is_out = || target.health.exclusion(model, std::time::Instant::now()).is_some();
-        if !self.plan.panic && is_out() {
+        if !leg.panic && leg.target.health.exclusion(model, now()).is_some() {
             return None;
         }
         let seat = tokio::time::timeout_at(self.deadline, upstream.wait_for_seat(model)).await.ok().flatten();
         if seat.is_none() {
-            self.busy = Some(target);
+            self.busy = Some(leg.target);
         }
         seat
     }
 
-    /// On what terms `target` may be asked now, and leave where that is a retry or a last resort; none where it went out of
+    /// On what terms `leg` may be asked now, and leave where that is a retry or a last resort; none where it went out of
     /// service or its budget is used up.
-    fn admit(&mut self, target: &'a Target) -> Option<(Terms<'a>, Option<RetryPass<'a>>)> {
-        let (rules, now) = (self.on.bounds.retries, std::time::Instant::now());
-        let terms = Terms::of(target, self.plan.model(), self.plan.panic, now)?;
+    fn admit(&mut self, leg: &Leg<'a>) -> Option<(Terms<'a>, Option<RetryPass<'a>>)> {
+        let (target, rules) = (leg.target, self.on.bounds.retries);
+        let terms = Terms::of(leg, now())?;
         let pass = match terms {
             // There is no more than one of these at a time.
             Terms::OnTrial(_) => return Some((terms, None)),
@@ -185,7 +197,7 @@ impl<'a> Search<'a> {
                 target.health.note_first_attempt(rules);
                 return Some((terms, None));
             }
-            Terms::Ordinary | Terms::LastResort => target.health.retry_pass(rules, now),
+            Terms::Ordinary | Terms::LastResort => target.health.retry_pass(rules, now()),
         };
         if pass.is_none() {
             self.on.upstreams[target.slot].metrics.retry_refused();
@@ -194,29 +206,94 @@ impl<'a> Search<'a> {
         Some((terms, Some(pass?)))
     }
 
+    /// An attempt at `leg`, not yet begun.
+    pub fn attempt(&self, leg: &Leg<'a>, end: &FinishGuard) -> AttemptOn<'a> {
+        let upstream = &self.on.upstreams[leg.target.slot];
+        let own_limit = Duration::from_millis(upstream.spec.timeouts.call_ms);
+        AttemptOn {
+            call: self.call,
+            plan: self.plan,
+            leg: *leg,
+            upstream,
+            call_started: end.record.started,
+            deadline: self.deadline.min(Instant::now() + own_limit),
+            more: self.attempts_left > 0 && self.legs.is_more_than(leg),
+            refilters: self.attempts_left > 0 && self.legs.has_for(Cause::ContentFilter, leg),
+            bounds: self.on.bounds,
+        }
+    }
+
+    /// Books what came of an attempt.
+    pub fn settle(
+        &self,
+        runner: Runner<'a>,
+        result: Result<Delivery, Failed>,
+        end: &mut FinishGuard,
+    ) -> Result<Delivery, (Leg<'a>, Failed)> {
+        let leg = runner.leg;
+        if runner.is_second {
+            leg.target.metrics.hedged(if result.is_ok() { HedgeResult::Won } else { HedgeResult::Failed });
+        }
+        match result {
+            Ok(delivery) => {
+                runner.note_wait(&delivery, self.call.streams());
+                Ok(delivery)
+            }
+            Err(failed) => {
+                end.refused_by(&failed, &leg, &self.on.upstreams[leg.target.slot]);
+                if let Some(pass) = runner.pass.filter(|_| failed.error.retry != Retry::Never) {
+                    pass.spend();
+                }
+                Err((leg, failed))
+            }
+        }
+    }
+
     /// An attempt at `to` follows the failed one: that may cost twice, and it may be a failover.
     fn leave_last(&mut self, to: usize) {
         let Some((from, failed)) = self.left.take() else { return };
-        let metrics = &self.on.upstreams[from.slot].metrics;
-        if failed.sent {
-            metrics.retried_after_send();
-        }
-        if from.slot != to {
-            metrics.failed_over(failed.error.kind);
-        }
+        self.note_retry(from.target.slot, to, &failed);
         self.worst = Some(most_telling(self.worst.take(), failed.error));
     }
 
-    fn failed(&mut self, target: &'a Arc<Target>, failed: Failed, pass: Option<RetryPass<'_>>) {
-        if let Some(pass) = pass {
-            pass.spend();
+    pub fn note_retry(&self, from: usize, to: usize, failed: &Failed) {
+        let metrics = &self.on.upstreams[from].metrics;
+        if failed.sent {
+            metrics.retried_after_send();
         }
+        if from != to {
+            metrics.failed_over(failed.error.kind);
+        }
+    }
+
+    /// `leg` failed. An error ends the call.
+    fn failed(&mut self, leg: Leg<'a>, failed: Failed) -> Result<(), Error> {
+        if ends_the_call(&failed) {
+            return Err(failed.error);
+        }
+        self.learn(leg, failed.error.kind);
+        self.left = Some((leg, failed));
+        Ok(())
+    }
+
+    fn learn(&mut self, leg: Leg<'a>, kind: Kind) {
+        self.legs.failed(&leg, kind);
         // A refusal of one key says nothing of the others: when nobody else is left, the next key is tried.
-        let now = std::time::Instant::now();
-        if is_about_the_key(failed.error.kind) && target.health.has_usable_key(now) {
-            self.queue.push_back(target);
+        if is_about_the_key(kind) && leg.target.health.has_usable_key(now()) {
+            self.legs.again(&leg);
         }
-        self.left = Some((target, failed));
+    }
+
+    /// Of two attempts that ran side by side and failed, the one that decides about the call: the last, unless only the
+    /// earlier one ends it. Of the other it is known then that it failed.
+    pub fn decisive(&mut self, earlier: (Leg<'a>, Failed), last: (Leg<'a>, Failed)) -> (Leg<'a>, Failed) {
+        let (decisive, other) = match ends_the_call(&earlier.1) {
+            true => (earlier, last),
+            false => (last, earlier),
+        };
+        self.learn(other.0, other.1.error.kind);
+        self.worst = Some(most_telling(self.worst.take(), other.1.error));
+        decisive
     }
 
     /// The answer when nothing was left to try.
@@ -238,6 +315,16 @@ impl<'a> Search<'a> {
     }
 }
 
+pub(super) fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+/// Whether nobody else is asked after this failure. Where the window or a filter is the trouble, the route may know better.
+fn ends_the_call(failed: &Failed) -> bool {
+    let has_remedy = matches!(failed.error.kind, Kind::ContextLength | Kind::ContentFilter);
+    failed.error.retry == Retry::Never && !has_remedy
+}
+
 /// Refusals that another key of the same upstream may not meet.
 pub fn is_about_the_key(kind: Kind) -> bool {
     matches!(kind, Kind::KeyRefused | Kind::RateLimited)
@@ -246,6 +333,7 @@ pub fn is_about_the_key(kind: Kind) -> bool {
 /// Of two failures, the one that tells the client more: one it can act on, then the vendor's own words, then ours.
 fn most_telling(before: Option<Error>, now: Error) -> Error {
     let rank = |error: &Error| match error.kind {
+        Kind::ContextLength | Kind::ContentFilter => 8,
         Kind::RateLimited => 7,
         Kind::VendorFailed => 6,
         Kind::Timeout => 5,

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::money::Money;
 use crate::error::{Error, Origin};
 use crate::names::{ModelName, UpstreamId};
+use crate::route::legs::Leg;
 use crate::route::plan::Plan;
 use crate::route::target::Target;
 use crate::telemetry::log::LogHandle;
@@ -90,22 +91,20 @@ impl FinishGuard {
         self.record.model_sent = Some(model.into());
     }
 
-    /// The target that was asked failed. A fault of the client's own is not listed against it.
-    pub fn refused_by(&mut self, failed: &Failed, upstream: &Upstream) {
+    /// The target of `leg`, which was asked, failed. A fault of the client's own is not listed against it.
+    pub fn refused_by(&mut self, failed: &Failed, leg: &Leg<'_>, upstream: &Upstream) {
         self.record.upstream = None;
         if failed.error.origin != Origin::Client {
             let mut attempt = failed.attempt(upstream);
-            attempt.cost = self.wasted(failed);
+            attempt.cost = self.wasted(leg).filter(|_| failed.may_be_billed());
+            leg.target.metrics.costs.wasted(attempt.cost.unwrap_or_default());
             self.record.failed_attempts.push(attempt);
         }
     }
 
-    /// What the failed attempt is estimated to have cost all the same, counted.
-    fn wasted(&self, failed: &Failed) -> Option<Money> {
-        let target = self.target.as_ref().filter(|_| failed.may_be_billed())?;
-        let cost = self.bill.as_ref()?.wasted(target)?;
-        target.metrics.costs.wasted(cost);
-        Some(cost)
+    /// What an attempt whose answer nobody gets is estimated to cost all the same.
+    pub fn wasted(&self, leg: &Leg<'_>) -> Option<Money> {
+        self.bill.as_ref()?.wasted(leg.target, leg.model_sent())
     }
 
     /// What the answer cost, as far as it is known now.

@@ -28,6 +28,7 @@ pub mod continuation;
 pub mod dial;
 pub mod dispatch;
 pub mod finish;
+pub mod hedge;
 pub mod opaque;
 pub mod options;
 pub mod patience;
@@ -38,6 +39,7 @@ pub mod reading;
 pub mod relay;
 pub mod room;
 pub mod spec;
+pub mod terms;
 pub mod throughput;
 mod tls;
 

@@ -12,6 +12,8 @@ use crate::telemetry::series::TokenGaps;
 /// One answer as far as it is known.
 pub struct Reading {
     pub target: Arc<Target>,
+    /// The name the vendor was asked for.
+    pub model: Arc<str>,
     /// Index of the key that was used.
     pub key: usize,
     /// When the call began, from which its first content is counted.
@@ -43,9 +45,10 @@ enum Content {
 const BYTES_PER_TOKEN: u64 = 4;
 
 impl Reading {
-    pub fn new(target: &Arc<Target>, key: usize, call_started: Instant, asked: Instant) -> Self {
+    pub fn new(target: &Arc<Target>, model: &str, key: usize, call_started: Instant, asked: Instant) -> Self {
         Self {
             target: Arc::clone(target),
+            model: model.into(),
             key,
             call_started,
             asked,
@@ -115,7 +118,7 @@ impl Reading {
     }
 
     /// The target as the holder of a prefix of so many tokens.
-    pub fn warm(&self, model: &str, tokens: u64) -> Warm {
-        Warm { target: self.target.fingerprint(model), key: self.key, tokens }
+    pub fn warm(&self, tokens: u64) -> Warm {
+        Warm { target: self.target.fingerprint(&self.model), key: self.key, tokens }
     }
 }

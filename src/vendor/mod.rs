@@ -4,6 +4,7 @@ pub mod catalogue;
 pub mod cause;
 pub mod failure;
 mod filled;
+pub mod filtered;
 pub mod graft;
 pub mod limits;
 pub mod models;

@@ -110,6 +110,42 @@ routes:
     check(yaml, &[], &expected);
 }
 
+/// Each name in `on` is looked up; routes that lead to each other are told at the reference that closes the circle.
+#[test]
+fn fallbacks_are_known_and_do_not_go_in_circles() {
+    let yaml = "\
+upstreams: { openai: { key: k } }
+routes:
+  - model: smart
+    targets: [openai/a]
+    on: { context_length: [larg], content_filter: [opnai/b], rate_limit: [openai], any: [large, openai/c] }
+  - model: large
+    targets: [openai/d]
+    on: { any: [x-, smart] }
+  - prefix: x-
+    targets: [openai/e]
+    on: { rate_limit: [smart] }
+  - model: own
+    targets: [openai/f]
+    on:
+      any:
+        - own
+        - groq/g
+";
+    let expected = [
+        "5:28: no route is called `larg`; did you mean `large`?",
+        "5:52: no upstream is called `opnai`; did you mean `openai`?",
+        "5:75: `openai` is an upstream: say which of its models, as `openai/model`",
+        "8:21: these routes lead back to where they began: `smart` → `large` → `smart`",
+        "11:24: these routes lead back to where they began: `smart` → `large` → `x-` → `smart`",
+        "16:11: these routes lead back to where they began: `own` → `own`",
+    ];
+    check(yaml, &[], &expected);
+    let off = "routes: [{ model: m, targets: [sim], on: { any: [groq/g] } }]";
+    let warned = load(off, &[]).unwrap().warnings;
+    assert_eq!(warned, ["route `m`: fallback `groq/g` is off (GROQ_API_KEY is not set)"]);
+}
+
 #[test]
 fn what_a_call_is_made_of_has_no_default() {
     let yaml = "\
