@@ -157,7 +157,8 @@ fn targets(snapshot: &Snapshot) -> HashSet<(String, String)> {
     routes
         .flat_map(|it| std::iter::once(it).chain(it.shadow.as_ref().map(|shadow| &shadow.route)))
         .flat_map(|route| {
-            route.targets.iter().map(move |it| (route.label.to_string(), it.upstream.to_string()))
+            let all = route.targets.iter().chain(route.canary.as_ref().map(|it| &it.target));
+            all.map(move |it| (route.label.to_string(), it.upstream.to_string()))
         })
         .collect()
 }
