@@ -157,7 +157,8 @@ fn targets(snapshot: &Snapshot) -> HashSet<(String, String)> {
     routes
         .flat_map(|it| std::iter::once(it).chain(it.shadow.as_ref().map(|shadow| &shadow.route)))
         .flat_map(|route| {
-            let all = route.targets.iter().chain(route.on.targets());
+            let canary = route.canary.as_ref().map(|it| &it.target);
+            let all = route.targets.iter().chain(canary).chain(route.on.targets());
             all.map(move |it| (route.label.to_string(), it.upstream.to_string()))
         })
         .collect()

@@ -285,7 +285,7 @@ impl Builder<'_> {
     fn target(&self, label: &str, slot: usize, options: &TargetOptions) -> Arc<Target> {
         let upstream = &self.upstreams[slot];
         let (spec, model) = (&upstream.spec, options.model.as_ref());
-        let facts = options.facts.unwrap_or(spec.facts);
+        let facts = options.facts.unwrap_or_default().before(spec.facts);
         let name = model.map(ModelName::as_str);
         Arc::new(Target {
             upstream: spec.id.clone(),

@@ -27,9 +27,9 @@ impl OutputMean {
 
     /// Tokens to expect of an answer that may have at most `max`.
     pub fn expected(&self, max: Option<u64>) -> u64 {
-        let mean = match u64::from(self.0.load(Relaxed)) / FINE as u64 {
+        let mean = match self.0.load(Relaxed) {
             0 => FIRST_GUESS,
-            mean => mean,
+            mean => u64::from(mean) / FINE as u64,
         };
         max.map_or(mean, |it| mean.min(it))
     }
@@ -51,5 +51,9 @@ mod tests {
         assert!((200..210).contains(&mean.expected(None)), "{mean:?}");
         mean.note(u64::MAX);
         assert!(mean.expected(None) > 1_000_000);
+        // Embeddings write nothing, and that is known from the first one on.
+        let embeddings = OutputMean::default();
+        embeddings.note(0);
+        assert_eq!(embeddings.expected(None), 0);
     }
 }

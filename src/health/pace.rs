@@ -21,6 +21,10 @@ const FAILED_MIN: Duration = Duration::from_secs(1);
 /// and at least so many times what the target usually needs.
 const FAILED_FACTOR: f64 = 3.0;
 
+/// A target that failed before it ever wrote counts as one that takes this long for a token: with no time at all it would
+/// be the quickest for long answers.
+const FAILED_PER_TOKEN: Duration = Duration::from_millis(100);
+
 /// No sample counts for more: one hung call must not bench a target for an hour.
 const SAMPLE_MAX: Duration = Duration::from_secs(120);
 
@@ -71,6 +75,9 @@ impl Pace {
     pub fn failed(&self, time: Duration, now: Instant) {
         let usual = self.first_token.value(now).unwrap_or_default();
         self.first_token.note(time.max(FAILED_MIN).max(usual.mul_f64(FAILED_FACTOR)), now);
+        if self.per_token.value(now).is_none() {
+            self.per_token.note(FAILED_PER_TOKEN, now);
+        }
     }
 
     /// What to expect now; `None` while the target is cold.
@@ -160,6 +167,11 @@ mod tests {
         known.first_token(800 * MS, now);
         known.failed(MS, now);
         assert_eq!(first_ms(&known, now), Some(1_000));
+        // Nor is it quick for a long answer, of which it never wrote a token; one that did keeps its pace.
+        assert!(pace.expected(now).unwrap().whole(400) > 40_000 * MS);
+        known.tokens(100, 1_000 * MS, now);
+        known.failed(MS, now);
+        assert!(known.expected(now).unwrap().per_token < 100 * MS);
     }
 
     #[test]

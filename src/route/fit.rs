@@ -42,6 +42,18 @@ impl Misfit {
     }
 }
 
+impl Misfit {
+    /// Where it stands among those that are tried all the same when no target fits, the likeliest first: an estimate is
+    /// no ground to refuse a call. `None`: it is none of these. The quickest come first, then the roomiest.
+    pub fn doubt(&self) -> Option<(bool, u64)> {
+        match self {
+            Misfit::TooSlow { first_token, .. } => Some((false, first_token.as_micros() as u64)),
+            Misfit::Context { holds, .. } => Some((true, u64::MAX - holds)),
+            Misfit::Cannot(_) | Misfit::LacksTag(_) | Misfit::TooDear { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,8 +78,9 @@ impl fmt::Display for Misfit {
 /// Why `target` cannot serve `ask`, if so. What is not known of a target excludes nothing.
 pub fn misfit(route: &Route, target: &Target, ask: &Ask, figures: &Figures) -> Option<Misfit> {
     lacking_tag(route, target, ask)
-        .or_else(|| beyond_bounds(route, figures))
+        .or_else(|| too_dear(route, figures))
         .or_else(|| incapable(route, target, ask, figures))
+        .or_else(|| too_slow(route, figures))
 }
 
 fn lacking_tag(route: &Route, target: &Target, ask: &Ask) -> Option<Misfit> {
@@ -75,19 +88,19 @@ fn lacking_tag(route: &Route, target: &Target, ask: &Ask) -> Option<Misfit> {
     wanted.find(|tag| !target.tags.contains(tag)).map(|tag| Misfit::LacksTag(tag.clone()))
 }
 
-fn beyond_bounds(route: &Route, figures: &Figures) -> Option<Misfit> {
-    if let (Some(max), Some(cost)) = (route.bounds.price, figures.cost)
-        && cost > max
-    {
-        return Some(Misfit::TooDear { cost, max });
-    }
+fn too_dear(route: &Route, figures: &Figures) -> Option<Misfit> {
+    let (max, cost) = (route.bounds.price?, figures.cost?);
+    (cost > max).then_some(Misfit::TooDear { cost, max })
+}
+
+fn too_slow(route: &Route, figures: &Figures) -> Option<Misfit> {
     let (max, first_token) = (route.bounds.first_token?, figures.pace?.first_token);
     (first_token > max).then_some(Misfit::TooSlow { first_token, max })
 }
 
 /// A sole target is not judged by what a catalogue says of it: its vendor knows better.
 fn incapable(route: &Route, target: &Target, ask: &Ask, figures: &Figures) -> Option<Misfit> {
-    if route.targets.len() == 1 {
+    if matches!(&route.targets[..], [sole] if std::ptr::eq(&**sole, target)) {
         return None;
     }
     let facts = target.facts(target.model_for(&ask.model));

@@ -37,8 +37,8 @@ pub struct RouteOptions {
     pub explore_percent: u32,
     /// Targets at which this call is expected to cost more are left out, in USD per call. Default: no bound.
     pub max_price: Option<Amount>,
-    /// Targets that are known to take longer to their first content are left out, in milliseconds. Default: no bound;
-    /// 1 to 3,600,000.
+    /// Targets that are known to take longer to their first content are left out, in milliseconds, unless no other is
+    /// left. Default: no bound; 1 to 3,600,000.
     #[schemars(range(min = 1, max = 3_600_000))]
     pub max_first_token_ms: Option<u64>,
     /// Tags that a target must have to serve this route, such as a region.

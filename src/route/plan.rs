@@ -68,14 +68,14 @@ pub fn plan(route: &Arc<Route>, ask: Ask, now: Instant) -> Plan {
 /// The same with dice of the caller's.
 pub fn plan_with(route: &Arc<Route>, ask: Ask, now: Instant, dice: &impl Fn() -> f64) -> Plan {
     let mut sifted = sift(route, &ask, now);
-    let panic = sifted.candidates.is_empty() && sifted.too_small.is_empty();
+    let panic = sifted.candidates.is_empty() && sifted.doubtful.is_empty();
     let mut candidates = sifted.candidates;
     let warm = ask.conversation.and_then(|it| route.warmth.of(it, now));
     if panic {
         candidates = last_resorts(&sifted.unwell);
     } else if candidates.is_empty() {
-        candidates = std::mem::take(&mut sifted.too_small);
-        policy::roomiest_first(&mut candidates, &ask.model);
+        sifted.doubtful.sort_by_key(|(_, why)| why.doubt());
+        candidates = sifted.doubtful.into_iter().map(|(it, _)| it).collect();
     } else {
         policy::order(route, &mut candidates, dice);
         if let Some(warm) = warm {
@@ -95,8 +95,8 @@ pub fn plan_with(route: &Arc<Route>, ask: Ask, now: Instant, dice: &impl Fn() ->
 /// A route's targets by whether they may serve one call.
 struct Sifted<'a> {
     candidates: Vec<Candidate<'a>>,
-    /// Fit in every way but their window, by an estimate.
-    too_small: Vec<Candidate<'a>>,
+    /// Fit in every way but one, which is an estimate.
+    doubtful: Vec<(Candidate<'a>, Misfit)>,
     unwell: Vec<(Candidate<'a>, health::Exclusion)>,
     excluded: Vec<(Arc<Target>, Exclusion)>,
 }
@@ -104,7 +104,7 @@ struct Sifted<'a> {
 fn sift<'a>(route: &'a Route, ask: &Ask, now: Instant) -> Sifted<'a> {
     let mut sifted = Sifted {
         candidates: Vec::with_capacity(route.targets.len()),
-        too_small: Vec::new(),
+        doubtful: Vec::new(),
         unwell: Vec::new(),
         excluded: Vec::new(),
     };
@@ -115,10 +115,11 @@ fn sift<'a>(route: &'a Route, ask: &Ask, now: Instant) -> Sifted<'a> {
         match (misfit, unwell) {
             (None, None) => sifted.candidates.push(candidate),
             (None, Some(why)) => sifted.unwell.push((candidate, why)),
+            (Some(misfit), Some(why)) if misfit.doubt().is_some() => sifted.unwell.push((candidate, why)),
             (Some(why), unwell) => {
                 sifted.excluded.push((Arc::clone(target), Exclusion::Unfit(why.clone())));
-                if matches!(why, Misfit::Context { .. }) && unwell.is_none() {
-                    sifted.too_small.push(candidate);
+                if why.doubt().is_some() && unwell.is_none() {
+                    sifted.doubtful.push((candidate, why));
                 }
             }
         }
@@ -162,7 +163,7 @@ impl Plan {
         self.panic && unwell().next().is_some() && unwell().all(|(_, why)| is_cooling(why))
     }
 
-    /// A share of the calls goes to the canary first; a conversation stays on its side.
+    /// A share of the calls goes to the canary first, unless it cannot serve them; a conversation stays on its side.
     fn try_canary(&mut self, now: Instant, dice: &impl Fn() -> f64) {
         let Some(canary) = &self.route.canary else { return };
         let drawn = match self.ask.conversation {
@@ -171,8 +172,15 @@ impl Plan {
         };
         let target = &canary.target;
         let in_service = target.health.exclusion(target.model_for(&self.ask.model), now).is_none();
-        if drawn < u64::from(canary.percent) && in_service {
-            self.targets.insert(0, Arc::clone(target));
+        let fits = || {
+            let figures = figures(&self.route, target, &self.ask, now);
+            misfit(&self.route, target, &self.ask, &figures).is_none()
+        };
+        if drawn < u64::from(canary.percent) && in_service && fits() {
+            let target = Arc::clone(target);
+            // One of the route's own may be on trial as well; it is asked once.
+            self.targets.retain(|it| it.upstream != target.upstream || it.model != target.model);
+            self.targets.insert(0, target);
         }
     }
 

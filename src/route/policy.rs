@@ -1,7 +1,5 @@
 //! The order of a route's targets under each policy. Pure but for the dice, which are handed in.
 
-use std::cmp::Reverse;
-
 use crate::health::warmth::Warm;
 use crate::route::options::{BalanceOptions, PolicyName};
 use crate::route::plan::Candidate;
@@ -147,9 +145,4 @@ pub fn reason(policy: PolicyName, candidate: &Candidate<'_>) -> String {
 /// The order in which last resorts are tried: the one that failed longest ago first.
 pub fn last_failed_first(candidates: &mut [Candidate<'_>]) {
     candidates.sort_by_key(|it| it.target.health.last_failure_ms());
-}
-
-/// The roomiest first: what an estimate says does not fit may fit all the same.
-pub fn roomiest_first(candidates: &mut [Candidate<'_>], model: &str) {
-    candidates.sort_by_key(|it| Reverse(it.target.context(it.target.model_for(model))));
 }

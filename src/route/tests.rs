@@ -324,6 +324,23 @@ fn where_no_window_is_large_enough_by_the_estimate_the_largest_is_tried() {
 }
 
 #[test]
+fn where_all_are_too_slow_the_quickest_is_tried_and_where_they_are_out_as_well_they_are_last_resorts() {
+    let now = Instant::now();
+    let mut route = route(PolicyName::Priority, &[paced(900, 1), paced(300, 1)], now);
+    route.bounds.first_token = Some(Duration::from_millis(200));
+    let route = Arc::new(route);
+    let plan = plan_with(&route, ask(), now, &|| 0.5);
+    assert!(!plan.panic);
+    assert_eq!(order(&plan), [1, 0]);
+    for target in &route.targets {
+        target.health.note(Verdict::Failed, now);
+    }
+    let plan = plan_with(&route, ask(), now, &|| 0.5);
+    assert!(plan.panic && !plan.fits_nowhere());
+    assert_eq!(plan.targets.len(), 2);
+}
+
+#[test]
 fn a_canary_takes_its_share_and_a_conversation_stays_on_its_side() {
     let now = Instant::now();
     let mut with = route(PolicyName::Priority, &[Described::default()], now);
@@ -333,6 +350,11 @@ fn a_canary_takes_its_share_and_a_conversation_stays_on_its_side() {
     assert_eq!((first(ask(), 0.29), first(ask(), 0.31)), (9, 0));
     let talk = |conversation| Ask { conversation: Some(conversation), ..ask() };
     assert_eq!((first(talk(129), 0.99), first(talk(130), 0.0)), (9, 0));
+    let tagged = Ask { tags: vec!["eu".into()], ..ask() };
+    assert!(
+        plan_with(&with, tagged, now, &|| 0.0).targets.is_empty(),
+        "what it lacks, it lacks on trial too"
+    );
     with.canary.as_ref().unwrap().target.health.set_drained(true);
     assert_eq!(first(ask(), 0.0), 0);
 }

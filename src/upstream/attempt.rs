@@ -18,7 +18,7 @@ use crate::upstream::call::{self, Call, Encoded};
 use crate::upstream::client::{Answer, LanePlace, SendFault};
 use crate::upstream::commit::{self, AnswerBody, Hold, NO_CONTENT, error};
 use crate::upstream::continuation;
-use crate::upstream::dispatch::{Delivery, DispatchBounds, is_about_the_key};
+use crate::upstream::dispatch::{Delivery, DispatchBounds};
 use crate::upstream::opaque::Opaque;
 use crate::upstream::patience::Patience;
 use crate::upstream::payload::Payload;
@@ -310,10 +310,12 @@ impl AttemptOn<'_> {
         if error.origin == Origin::Client {
             return;
         }
-        if let Some(verdict) = verdict(error.kind) {
+        let verdict = verdict(error.kind);
+        if let Some(verdict) = verdict {
             self.note_verdict(terms, verdict);
         }
-        if !is_about_the_key(error.kind) {
+        // A call that the vendor rightly refused says nothing of its speed.
+        if verdict == Some(Verdict::Failed) {
             self.leg.target.experience.pace.failed(elapsed, std::time::Instant::now());
         }
         self.upstream.metrics.attempt_failed(error.kind);

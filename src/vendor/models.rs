@@ -164,6 +164,19 @@ impl ModelRow {
 }
 
 impl FactOptions {
+    /// These options, and those of `other` where they are silent.
+    pub fn before(self, other: Self) -> Self {
+        Self {
+            context: self.context.or(other.context),
+            output: self.output.or(other.output),
+            vision: self.vision.or(other.vision),
+            tools: self.tools.or(other.tools),
+            json_schema: self.json_schema.or(other.json_schema),
+            reasoning: self.reasoning.or(other.reasoning),
+            prefill: self.prefill.or(other.prefill),
+        }
+    }
+
     /// These facts, and what `base` knows where they are silent.
     pub fn over(self, base: Option<&ModelFacts>) -> ModelFacts {
         let base = base.copied().unwrap_or_default();
