@@ -16,7 +16,7 @@ use tollgate::route::ask::{Ask, Wants};
 use tollgate::route::options::PolicyName;
 use tollgate::route::plan::plan;
 use tollgate::route::table::{Bounds, Route};
-use tollgate::route::target::{Offer, Target};
+use tollgate::route::target::{Experience, Offer, Target};
 use tollgate::telemetry::metrics::Metrics;
 use tollgate::vendor::models::FactOptions;
 
@@ -118,11 +118,11 @@ fn target(slot: usize, named: bool, metrics: &Metrics) -> Target {
         weight: slot as u32 + 1,
         tags: vec!["eu".to_owned(), "chat".to_owned()],
         health: Arc::new(UpstreamHealth::new(CircuitOptions::default(), 2)),
-        pace: Arc::default(),
+        experience: Experience::default(),
         offer,
     };
-    target.pace.first_token(Duration::from_millis(300 + 37 * (slot as u64 * 7 % 20)), now);
-    target.pace.tokens(100, Duration::from_millis(1_000 + 90 * (slot as u64 * 3 % 20)), now);
+    target.experience.pace.first_token(Duration::from_millis(300 + 37 * (slot as u64 * 7 % 20)), now);
+    target.experience.pace.tokens(100, Duration::from_millis(1_000 + 90 * (slot as u64 * 3 % 20)), now);
     target
 }
 

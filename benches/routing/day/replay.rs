@@ -224,7 +224,7 @@ impl<'a> Replay<'a> {
             note(&target.health, &attempt.terms, verdict, now);
         }
         if !is_about_the_key(kind) {
-            target.pace.failed(Duration::from_millis(self.now_ms - attempt.asked_ms), now);
+            target.experience.pace.failed(Duration::from_millis(self.now_ms - attempt.asked_ms), now);
         }
         if let Some(pass) = attempt.pass {
             pass.spend();
@@ -240,7 +240,7 @@ impl<'a> Replay<'a> {
         let Some(attempt) = self.flights.get(&index).and_then(|it| it.attempt.as_ref()) else { return };
         let target = &self.route.targets[attempt.slot];
         if call.streams {
-            target.pace.first_token(Duration::from_millis(self.now_ms - attempt.asked_ms), now);
+            target.experience.pace.first_token(Duration::from_millis(self.now_ms - attempt.asked_ms), now);
             self.outcome.first_tokens.push(Duration::from_millis(self.now_ms - call.at_ms));
         }
         // A stream has yet to show that the upstream is well, unless it decides on the circuit.
@@ -255,16 +255,17 @@ impl<'a> Replay<'a> {
         let (call, now, target) = (self.call(index), self.now(), &self.route.targets[attempt.slot]);
         if call.streams {
             let rest = Duration::from_millis(served.whole_ms - served.first_ms);
-            target.pace.tokens(call.output_tokens - 1, rest, now);
+            target.experience.pace.tokens(call.output_tokens - 1, rest, now);
             if matches!(attempt.terms, Terms::Ordinary) {
                 target.health.note(Verdict::Alive, now);
             }
         } else {
-            target.pace.whole(call.output_tokens, Duration::from_millis(served.whole_ms), now);
+            target.experience.pace.whole(call.output_tokens, Duration::from_millis(served.whole_ms), now);
         }
         self.route.output.note(call.output_tokens);
+        target.experience.calibration.learn(call.prompt_estimate, served.usage.input);
         if let Some(conversation) = call.conversation {
-            let tokens = call.prompt_tokens + call.output_tokens;
+            let tokens = served.usage.input + served.usage.output;
             let warm = Warm { target: target.fingerprint(MODEL), key: 0, tokens };
             self.route.warmth.note(conversation, warm, now);
         }

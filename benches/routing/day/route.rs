@@ -8,7 +8,7 @@ use tollgate::price::options::PriceOptions;
 use tollgate::price::{Price, PriceBook};
 use tollgate::route::options::{PolicyName, RouteOptions};
 use tollgate::route::table::Route;
-use tollgate::route::target::{Offer, Target};
+use tollgate::route::target::{Experience, Offer, Target};
 use tollgate::telemetry::metrics::Metrics;
 use tollgate::vendor::models::FactOptions;
 
@@ -41,7 +41,7 @@ fn target(slot: usize, vendor: &Vendor, metrics: &Metrics) -> Target {
         weight: vendor.weight,
         tags: Vec::new(),
         health: Arc::new(UpstreamHealth::new(CircuitOptions::default(), 1)),
-        pace: Arc::default(),
+        experience: Experience::default(),
         offer,
     }
 }

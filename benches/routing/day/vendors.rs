@@ -9,6 +9,8 @@ pub struct Vendor {
     pub price: &'static str,
     /// Share under `policy: weighted`.
     pub weight: u32,
+    /// Thousandths that its tokenizer makes of a usual token.
+    tokenizer: u64,
     /// Mean wait for the first token of a short prompt, in milliseconds, and its spread as of a logarithm.
     first_ms: f64,
     pub first_sigma: f64,
@@ -37,6 +39,7 @@ pub const VENDORS: [Vendor; 4] = [
         name: "anchor",
         price: "{input: 1.25, cached_input: 0.625, output: 5}",
         weight: 4,
+        tokenizer: 1_000,
         first_ms: 350.0,
         first_sigma: 0.4,
         token_us: 8_000.0,
@@ -55,6 +58,7 @@ pub const VENDORS: [Vendor; 4] = [
         price: r#"{input: 0.3, cached_input: 0.15, output: 1, when: [
             {utc: ["01:00-04:00", "06:00-10:00"], input: 0.6, cached_input: 0.3, output: 2}]}"#,
         weight: 2,
+        tokenizer: 1_080,
         first_ms: 800.0,
         first_sigma: 0.5,
         token_us: 22_000.0,
@@ -72,6 +76,7 @@ pub const VENDORS: [Vendor; 4] = [
         name: "ladder",
         price: "{input: 0.2, output: 1.4, when: [{tokens_above: 32000, input: 0.8, output: 2.8}]}",
         weight: 2,
+        tokenizer: 1_040,
         first_ms: 550.0,
         first_sigma: 0.4,
         token_us: 14_000.0,
@@ -89,6 +94,7 @@ pub const VENDORS: [Vendor; 4] = [
         name: "keeper",
         price: "{input: 0.35, cached_input: 0.03, output: 0.9}",
         weight: 2,
+        tokenizer: 960,
         first_ms: 450.0,
         first_sigma: 0.5,
         token_us: 10_500.0,
@@ -118,6 +124,11 @@ impl Vendor {
     /// Mean milliseconds to each further token.
     pub fn token_ms(&self, at_ms: u64) -> f64 {
         self.drift(at_ms) * self.token_us / 1_000.0
+    }
+
+    /// What it counts where a usual tokenizer counts so many tokens.
+    pub fn counted(&self, tokens: u64) -> u64 {
+        tokens * self.tokenizer / 1_000
     }
 
     pub fn is_out(&self, at_ms: u64) -> bool {

@@ -39,6 +39,8 @@ pub struct Served {
     pub whole_ms: u64,
     /// What the vendor's speed of the moment would have it take, in milliseconds: the luck of the call left out.
     pub whole_ms_mean: f64,
+    /// What the vendor counts.
+    pub usage: Usage,
     pub cost: Money,
 }
 
@@ -109,6 +111,7 @@ impl World {
             first_ms: first_ms as u64,
             whole_ms: first_ms as u64 + rest_ms as u64,
             whole_ms_mean: first + rest,
+            usage,
             cost: self.cost(slot, &usage, now_ms),
         }
     }
@@ -121,7 +124,7 @@ impl World {
             self.buckets[slot] = Bucket { calls, filled_ms: now_ms };
         }
         if let (Answer::Served(_), Some(conversation)) = (answer, call.conversation) {
-            let tokens = call.prompt_tokens + call.output_tokens;
+            let tokens = VENDORS[slot].counted(call.prompt_tokens) + call.output_tokens;
             self.cached.insert((slot, conversation), (tokens, now_ms));
         }
         answer
@@ -133,17 +136,17 @@ impl World {
         (bucket.calls + refilled).min(rate * BURST)
     }
 
-    /// What the vendor counts.
-    pub fn usage(&self, slot: usize, call: &Call, now_ms: u64, output: u64) -> Usage {
+    fn usage(&self, slot: usize, call: &Call, now_ms: u64, output: u64) -> Usage {
+        let input = VENDORS[slot].counted(call.prompt_tokens);
         let held = call.conversation.and_then(|it| self.cached.get(&(slot, it)));
         let cached_input = match held {
             Some((tokens, used_ms)) if now_ms.saturating_sub(*used_ms) <= VENDORS[slot].cache_ms => {
-                let tokens = (*tokens).min(call.prompt_tokens);
+                let tokens = (*tokens).min(input);
                 if tokens < CACHED_TOKENS_MIN { 0 } else { tokens / CACHED_BLOCK * CACHED_BLOCK }
             }
             _ => 0,
         };
-        Usage { input: call.prompt_tokens, cached_input, output, ..Usage::default() }
+        Usage { input, cached_input, output, ..Usage::default() }
     }
 
     fn cost(&self, slot: usize, usage: &Usage, now_ms: u64) -> Money {
