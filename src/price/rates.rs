@@ -60,7 +60,7 @@ pub struct Row {
     pub rates: Rates,
     /// The highest bound on the prompt first.
     pub when: Vec<When>,
-    /// Thousandths by [`super::ServiceTier`].
+    /// Thousandths by [`crate::api::usage::ServiceTier`].
     pub multipliers: [u32; 4],
     pub origin: Origin,
 }

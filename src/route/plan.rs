@@ -36,7 +36,7 @@ pub enum Exclusion {
 }
 
 impl Exclusion {
-    /// The word that labels it in metrics, one of [`crate::telemetry::exclusions::REASONS`].
+    /// The word that labels it in metrics, one of [`crate::telemetry::EXCLUSIONS`].
     pub fn label(&self) -> &'static str {
         match self {
             Exclusion::Unwell(why) => why.label(),
@@ -136,7 +136,7 @@ impl Plan {
     /// Counts the targets that were left out.
     pub fn count_exclusions(&self) {
         for (target, why) in &self.excluded {
-            target.metrics.exclusions.count(why.label());
+            target.metrics.excluded(why.label());
         }
     }
 

@@ -77,15 +77,15 @@ impl TargetFamilies {
                 &["route", "upstream", "result"],
             ),
             costs: CostFamilies::new(registry),
-            exclusions: counters(
-                registry,
-                "exclusions_total",
-                "Calls whose plan left the target out, by why.",
-                &["route", "upstream", "reason"],
-            ),
+            exclusions: exclusions(registry),
             streams: StreamFamilies::new(registry),
         }
     }
+}
+
+fn exclusions(registry: &Registry) -> IntCounterVec {
+    let help = "Calls whose plan left the target out, by why.";
+    counters(registry, "exclusions_total", help, &["route", "upstream", "reason"])
 }
 
 /// What is measured by upstream.

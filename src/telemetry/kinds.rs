@@ -61,3 +61,40 @@ impl EndpointKind {
         }
     }
 }
+
+/// What became of a second attempt that was made beside a late one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeResult {
+    /// The client got its answer.
+    Won,
+    /// The late one answered first after all.
+    Lost,
+    Failed,
+}
+
+impl HedgeResult {
+    pub(super) const WORDS: [&str; 3] = ["won", "lost", "failed"];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HedgeResult::Won => "won",
+            HedgeResult::Lost => "lost",
+            HedgeResult::Failed => "failed",
+        }
+    }
+}
+
+/// Why plans leave targets out.
+pub const EXCLUSIONS: [&str; 11] = [
+    "drained",
+    "keys_refused",
+    "keys_cooling",
+    "probe_failed",
+    "circuit_open",
+    "model_missing",
+    "context",
+    "ability",
+    "tag",
+    "price",
+    "latency",
+];

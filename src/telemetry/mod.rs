@@ -5,7 +5,6 @@
 //! of its own call. Label lookups happen when a configuration is loaded, never on the path of a call.
 
 pub mod costs;
-pub mod exclusions;
 mod families;
 mod kinds;
 mod line;
@@ -13,6 +12,7 @@ pub mod log;
 pub mod metrics;
 mod operator;
 pub mod options;
+mod rare;
 pub mod record;
 pub mod series;
 pub mod streams;
@@ -20,7 +20,7 @@ pub mod streams;
 #[cfg(test)]
 mod exposition;
 
-pub use kinds::{Ended, EndpointKind};
+pub use kinds::{EXCLUSIONS, Ended, EndpointKind, HedgeResult};
 pub use log::LogHandle;
 pub use metrics::{ConfigSeries, Metrics};
 pub use record::{Attempt, CallRecord};

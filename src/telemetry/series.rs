@@ -9,9 +9,9 @@ use prometheus::local::LocalHistogram;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::costs::CostMetrics;
-use super::exclusions::Exclusions;
 use super::families::{TargetFamilies, UpstreamFamilies};
-use super::kinds::Ended;
+use super::kinds::{EXCLUSIONS, Ended, HedgeResult};
+use super::rare::RareCounts;
 use super::record::CallRecord;
 use super::streams::StreamMetrics;
 use crate::api::usage::Usage;
@@ -49,49 +49,23 @@ const COMMON: [(usize, Ended); 8] = [
     (4, Ended::ClientGone),
 ];
 
-/// What became of a second attempt that was made beside a late one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HedgeResult {
-    /// The client got its answer.
-    Won,
-    /// The late one answered first after all.
-    Lost,
-    Failed,
-}
-
-impl HedgeResult {
-    const ALL: [HedgeResult; 3] = [HedgeResult::Won, HedgeResult::Lost, HedgeResult::Failed];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            HedgeResult::Won => "won",
-            HedgeResult::Lost => "lost",
-            HedgeResult::Failed => "failed",
-        }
-    }
-}
-
 const TOKEN_KINDS: [&str; 5] = ["input", "cached_input", "cache_write", "output", "reasoning"];
-
-/// Makes the series of what seldom happens; taken away once a target has left the configuration, so that a call that ends
-/// late brings no series back.
-struct Uncommon {
-    requests: IntCounterVec,
-    hedges: IntCounterVec,
-}
 
 /// What is measured of calls by one route to one upstream.
 pub struct TargetMetrics {
     route: String,
     upstream: String,
     outcomes: [[Option<IntCounter>; ENDS]; CLASSES.len()],
-    uncommon: Mutex<Option<Uncommon>>,
+    /// Makes the series of an uncommon outcome; None once this target has left the configuration, so that a call
+    /// that ends late brings no series back.
+    uncommon: Mutex<Option<IntCounterVec>>,
     duration: Histogram,
     first_token: Histogram,
     between_tokens: Histogram,
     tokens: [IntCounter; TOKEN_KINDS.len()],
     pub costs: CostMetrics,
-    pub exclusions: Exclusions,
+    exclusions: RareCounts,
+    hedges: RareCounts,
     pub streams: StreamMetrics,
 }
 
@@ -108,16 +82,14 @@ impl TargetMetrics {
             route: route.into(),
             upstream: upstream.into(),
             outcomes,
-            uncommon: Mutex::new(Some(Uncommon {
-                requests: families.requests.clone(),
-                hedges: families.hedges.clone(),
-            })),
+            uncommon: Mutex::new(Some(families.requests.clone())),
             duration: families.duration.with_label_values(&labels),
             first_token: families.first_token.with_label_values(&labels),
             between_tokens: families.between_tokens.with_label_values(&labels),
             tokens: TOKEN_KINDS.map(|kind| families.tokens.with_label_values(&[route, upstream, kind])),
             costs: CostMetrics::new(&families.costs, route, upstream),
-            exclusions: Exclusions::new(&families.exclusions, route, upstream),
+            exclusions: RareCounts::new(&families.exclusions, route, upstream, &EXCLUSIONS),
+            hedges: RareCounts::new(&families.hedges, route, upstream, &HedgeResult::WORDS),
             streams: StreamMetrics::new(&families.streams, route, upstream),
         }
     }
@@ -149,20 +121,22 @@ impl TargetMetrics {
         TokenGaps { gaps: self.between_tokens.local(), last: None, held: 0 }
     }
 
+    /// A call's plan left the target out for `reason`, one of [`EXCLUSIONS`].
+    pub fn excluded(&self, reason: &'static str) {
+        self.exclusions.count(reason);
+    }
+
     /// A second attempt, made here beside a late one, ended.
     pub fn hedged(&self, result: HedgeResult) {
-        if let Some(uncommon) = &*self.uncommon.lock().expect("no panic while held") {
-            let labels = [&self.route, &self.upstream, result.as_str()];
-            uncommon.hedges.with_label_values(&labels).inc();
-        }
+        self.hedges.count(result.as_str());
     }
 
     fn ended(&self, class: usize, ended: Ended) {
         if let Some(counter) = &self.outcomes[class][ended as usize] {
             counter.inc();
-        } else if let Some(uncommon) = &*self.uncommon.lock().expect("no panic while held") {
+        } else if let Some(requests) = &*self.uncommon.lock().expect("no panic while held") {
             let labels = [&self.route, &self.upstream, CLASSES[class], ended.as_str()];
-            uncommon.requests.with_label_values(&labels).inc();
+            requests.with_label_values(&labels).inc();
         }
     }
 
@@ -189,14 +163,12 @@ impl TargetMetrics {
             let _ = family.remove_label_values(&[route, upstream]);
         }
         StreamMetrics::forget(&families.streams, route, upstream);
-        for result in HedgeResult::ALL {
-            let _ = families.hedges.remove_label_values(&[route, upstream, result.as_str()]);
-        }
         for kind in TOKEN_KINDS {
             let _ = families.tokens.remove_label_values(&[route, upstream, kind]);
         }
         CostMetrics::forget(&families.costs, route, upstream);
         self.exclusions.forget();
+        self.hedges.forget();
     }
 }
 

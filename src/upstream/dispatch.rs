@@ -14,7 +14,7 @@ use crate::route::cause::Cause;
 use crate::route::legs::{Leg, Legs};
 use crate::route::plan::{Exclusion, Plan};
 use crate::route::target::Target;
-use crate::telemetry::series::HedgeResult;
+use crate::telemetry::HedgeResult;
 use crate::upstream::attempt::{AttemptOn, Failed};
 use crate::upstream::backoff::Backoff;
 use crate::upstream::call::Call;

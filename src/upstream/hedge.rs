@@ -10,7 +10,7 @@ use crate::route::ask::Ask;
 use crate::route::hedge::HedgeRule;
 use crate::route::legs::Leg;
 use crate::route::reckon::figures;
-use crate::telemetry::series::HedgeResult;
+use crate::telemetry::HedgeResult;
 use crate::telemetry::{Attempt, EndpointKind};
 use crate::upstream::Seat;
 use crate::upstream::attempt::{AttemptOn, Failed};

@@ -127,7 +127,7 @@ pub fn models() -> &'static [ModelRow] {
 }
 
 /// What is known of a model at the vendor of that catalogue id: by its whole name or an alias, else by the name without
-/// the date at its end, of which [`DATES`] has the forms. A snapshot that differs from its namesake has its own row.
+/// the date at its end, of which `DATES` has the forms. A snapshot that differs from its namesake has its own row.
 /// A vendor without a row for it says nothing, whoever else serves the same model.
 pub fn facts(vendor: &str, model: &str) -> Option<&'static ModelFacts> {
     let known = INDEX.get(vendor)?;

@@ -13,12 +13,14 @@ use tollgate::error::Kind;
 use tollgate::health::warmth::Warm;
 use tollgate::health::{CircuitOptions, RetryPass, RetryRules, UpstreamHealth, Verdict};
 use tollgate::route::ask::{Ask, Wants};
+use tollgate::route::legs::Leg;
 use tollgate::route::options::PolicyName;
 use tollgate::route::plan::plan_with;
 use tollgate::route::table::Route;
-use tollgate::upstream::attempt::{Terms, verdict};
+use tollgate::upstream::attempt::verdict;
 use tollgate::upstream::dispatch::is_about_the_key;
 use tollgate::upstream::options::FailoverOptions;
+use tollgate::upstream::terms::Terms;
 
 use super::route::{MODEL, UNIX_MIDNIGHT, fresh, prices};
 use super::traffic::{Call, Traffic};
@@ -184,7 +186,9 @@ impl<'a> Replay<'a> {
         let (target, now) = (&self.route.targets[slot], self.now());
         let rules =
             RetryRules { share_percent: self.failover.retry_share_percent, floor: self.failover.retry_floor };
-        let terms = Terms::of(target, MODEL, flight.panic, now)?;
+        let panic = flight.panic;
+        let leg = Leg { target, route: self.route, model: MODEL, panic, waits: false, key: None };
+        let terms = Terms::of(&leg, now)?;
         match terms {
             Terms::OnTrial(_) => Some((terms, None)),
             Terms::Ordinary if !flight.has_failed => {
