@@ -211,6 +211,11 @@ impl<'a> Legs<'a> {
         self.enter(&planned, route, model, targets.into_iter());
     }
 
+    /// Only what is planned already is left.
+    pub fn end_fallbacks(&mut self) {
+        self.frame.iter_mut().for_each(|it| it.taken = [true; Cause::ALL.len()]);
+    }
+
     /// The next target, in service or not: that may have changed since it was planned, and is for the caller to see.
     pub fn next(&mut self, now: Instant) -> Option<Leg<'a>> {
         loop {

@@ -12,12 +12,10 @@ use tokio::time::Instant;
 use crate::error::{Error, Kind, Origin, Retry};
 use crate::health::{CircuitState, KeyState, Verdict};
 use crate::route::legs::Leg;
-use crate::route::plan::Plan;
 use crate::telemetry::Attempt;
 use crate::upstream::call::{self, Call, Encoded};
 use crate::upstream::client::{Answer, LanePlace, SendFault};
 use crate::upstream::commit::{self, AnswerBody, Hold, NO_CONTENT, error};
-use crate::upstream::continuation;
 use crate::upstream::dispatch::{Delivery, DispatchBounds};
 use crate::upstream::opaque::Opaque;
 use crate::upstream::patience::Patience;
@@ -74,7 +72,6 @@ impl From<Error> for Failed {
 /// One attempt's surroundings.
 pub struct AttemptOn<'a> {
     pub call: &'a Call,
-    pub plan: &'a Plan,
     pub leg: Leg<'a>,
     pub upstream: &'a Arc<Upstream>,
     /// When the call began.
@@ -84,6 +81,8 @@ pub struct AttemptOn<'a> {
     pub more: bool,
     /// An answer that moderation emptied is a failure: there is somewhere else to take the call.
     pub refilters: bool,
+    /// What it says is remembered, for another target to go on with.
+    pub heard: bool,
     pub bounds: &'a DispatchBounds,
 }
 
@@ -149,7 +148,8 @@ impl AttemptOn<'_> {
         let status = head.status;
         let place = LanePlace::within(seat.place, answer.place);
         let until = begun + self.first_content();
-        let mut reading = Reading::new(self.leg.target, self.leg.model_sent(), key, self.call_started, now);
+        let model: Arc<str> = self.leg.model_sent().into();
+        let mut reading = Reading::new(self.leg.target, Arc::clone(&model), key, self.call_started, now);
         let admitted = self.admit(&head, body, Some(place), &encoded, until, &mut reading).await;
         let body = admitted
             .inspect_err(|it| self.bench(key, it))
@@ -159,7 +159,7 @@ impl AttemptOn<'_> {
             headers: head.headers,
             body,
             upstream: Arc::clone(self.upstream),
-            model: self.leg.model_sent().into(),
+            model,
             reading,
         })
     }
@@ -258,7 +258,10 @@ impl AttemptOn<'_> {
         let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
         let answer = commit::whole_answer(self.upstream, head, body, place, hold).await?;
         if let AnswerBody::Whole(bytes) = &answer {
-            self.read_whole(bytes, reading)?;
+            if self.refilters && is_filtered(bytes) {
+                return Err(error(self.upstream, Kind::ContentFilter, EMPTIED));
+            }
+            commit::note_whole(bytes, self.leg.model_sent(), self.bounds.token_counts, reading);
         }
         Ok(answer)
     }
@@ -272,17 +275,9 @@ impl AttemptOn<'_> {
             deadline: self.deadline,
             event_bytes_max: self.bounds.event_bytes_max,
             throughput: self.leg.route.throughput.as_ref().map(|it| Throughput::new(it, held)),
-            hears: continuation::is_heard(self.call, self.plan, self.leg.target),
+            hears: self.heard,
         };
         Relay::new(options, Arc::clone(self.upstream), body, place)
-    }
-
-    fn read_whole(&self, bytes: &[u8], reading: &mut Reading) -> Result<(), Error> {
-        if self.refilters && is_filtered(bytes) {
-            return Err(error(self.upstream, Kind::ContentFilter, EMPTIED));
-        }
-        commit::note_whole(bytes, self.leg.model_sent(), self.bounds.token_counts, reading);
-        Ok(())
     }
 
     /// Lets the key or the model rest that the vendor refused.

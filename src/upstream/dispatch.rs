@@ -19,6 +19,7 @@ use crate::upstream::attempt::{AttemptOn, Failed};
 use crate::upstream::backoff::Backoff;
 use crate::upstream::call::Call;
 use crate::upstream::commit::AnswerBody;
+use crate::upstream::continuation::is_heard;
 use crate::upstream::finish::FinishGuard;
 use crate::upstream::hedge::Hedging;
 use crate::upstream::reading::Reading;
@@ -59,12 +60,17 @@ pub struct Dispatcher<'a> {
 impl Dispatcher<'_> {
     /// Serves `call` by the first target of `plan`, or of its route's fallbacks, that answers.
     pub async fn run(&self, call: &Call, plan: &Plan, end: &mut FinishGuard) -> Result<Delivery, Error> {
+        let mut legs = Legs::new(plan);
+        if call.said.is_some() {
+            // The rest of an answer is for the targets that could have begun it.
+            legs.end_fallbacks();
+        }
         let mut search = Search {
             on: self,
             call,
             plan,
             deadline: Instant::now() + self.bounds.call,
-            legs: Legs::new(plan),
+            legs,
             attempts_left: self.bounds.attempts_max,
             asked_again: 0,
             left: None,
@@ -212,13 +218,13 @@ impl<'a> Search<'a> {
         let own_limit = Duration::from_millis(upstream.spec.timeouts.call_ms);
         AttemptOn {
             call: self.call,
-            plan: self.plan,
             leg: *leg,
             upstream,
             call_started: end.record.started,
             deadline: self.deadline.min(Instant::now() + own_limit),
             more: self.attempts_left > 0 && self.legs.is_more_than(leg),
             refilters: self.attempts_left > 0 && self.legs.has_for(Cause::ContentFilter, leg),
+            heard: is_heard(self.call, self.plan, leg.target),
             bounds: self.on.bounds,
         }
     }

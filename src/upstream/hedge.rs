@@ -19,11 +19,12 @@ use crate::upstream::dispatch::{Delivery, Runner, Search, now};
 use crate::upstream::finish::FinishGuard;
 use crate::upstream::terms::Terms;
 
-/// Whether a call may be asked twice at once: it is held whole, and its answer is text or numbers.
+/// Whether a call may be asked twice at once: it is held whole, its answer is text or numbers, and it is not the rest of one
+/// that broke off.
 fn may_be_doubled(call: &Call) -> bool {
     let kinds =
         [EndpointKind::Chat, EndpointKind::Completions, EndpointKind::Responses, EndpointKind::Embeddings];
-    matches!(call.body, CallBody::Json { .. }) && kinds.contains(&call.kind)
+    matches!(call.body, CallBody::Json { .. }) && kinds.contains(&call.kind) && call.said.is_none()
 }
 
 /// When a route's rule asks a second target.

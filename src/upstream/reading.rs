@@ -45,10 +45,16 @@ enum Content {
 const BYTES_PER_TOKEN: u64 = 4;
 
 impl Reading {
-    pub fn new(target: &Arc<Target>, model: &str, key: usize, call_started: Instant, asked: Instant) -> Self {
+    pub fn new(
+        target: &Arc<Target>,
+        model: Arc<str>,
+        key: usize,
+        call_started: Instant,
+        asked: Instant,
+    ) -> Self {
         Self {
             target: Arc::clone(target),
-            model: model.into(),
+            model,
             key,
             call_started,
             asked,
