@@ -7,12 +7,12 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
-use crate::error::{Error, Kind, Origin, Retry};
-use crate::health::{Exclusion as Unwell, RetryPass, RetryRules};
+use crate::error::{Error, Kind, Retry};
+use crate::health::{RetryPass, RetryRules};
 use crate::price::tokenizer::TokenCounts;
 use crate::route::cause::Cause;
 use crate::route::legs::{Leg, Legs};
-use crate::route::plan::{Exclusion, Plan};
+use crate::route::plan::Plan;
 use crate::route::target::Target;
 use crate::telemetry::HedgeResult;
 use crate::upstream::attempt::{AttemptOn, Failed};
@@ -20,6 +20,7 @@ use crate::upstream::backoff::Backoff;
 use crate::upstream::call::Call;
 use crate::upstream::commit::AnswerBody;
 use crate::upstream::continuation::is_heard;
+use crate::upstream::exhausted::{most_telling, no_place, refused_all};
 use crate::upstream::finish::FinishGuard;
 use crate::upstream::hedge::Hedging;
 use crate::upstream::reading::Reading;
@@ -334,64 +335,4 @@ fn ends_the_call(failed: &Failed) -> bool {
 /// Refusals that another key of the same upstream may not meet.
 pub fn is_about_the_key(kind: Kind) -> bool {
     matches!(kind, Kind::KeyRefused | Kind::RateLimited)
-}
-
-/// Of two failures, the one that tells the client more: one it can act on, then the vendor's own words, then ours.
-fn most_telling(before: Option<Error>, now: Error) -> Error {
-    let rank = |error: &Error| match error.kind {
-        Kind::ContextLength | Kind::ContentFilter => 8,
-        Kind::RateLimited => 7,
-        Kind::VendorFailed => 6,
-        Kind::Timeout => 5,
-        Kind::Cut => 4,
-        Kind::Reset => 3,
-        Kind::Connect => 2,
-        Kind::ModelMissing => 1,
-        _ => 0,
-    };
-    match before {
-        Some(before) if rank(&before) >= rank(&now) => before,
-        _ => now,
-    }
-}
-
-/// Wait named to a client whose call found no place anywhere.
-const NO_PLACE_WAIT: Duration = Duration::from_secs(1);
-
-/// Every place was taken, and stayed so.
-fn no_place(target: &Target) -> Error {
-    let message =
-        format!("Every place at `{}` is taken (`concurrency`); try again shortly.", target.upstream);
-    Error::new(Kind::Overloaded, Origin::Gateway, message)
-        .code("upstream_busy")
-        .retry_after(Some(NO_PLACE_WAIT))
-}
-
-/// No target could be tried at all.
-fn refused_all(plan: &Plan) -> Error {
-    let keys_refused = plan.excluded.iter().find(|(_, why)| *why == Exclusion::Unwell(Unwell::KeysRefused));
-    match keys_refused {
-        Some((target, _)) => Error::new(
-            Kind::KeyRefused,
-            Origin::Upstream(target.upstream.clone()),
-            format!("The upstream `{}` refused the gateway's key or account.", target.upstream),
-        ),
-        None if plan.fits_nowhere() => unfit(plan),
-        None => Error::new(
-            Kind::Overloaded,
-            Origin::Gateway,
-            format!("No upstream of `{}` is in service.", plan.route.label),
-        )
-        .retry_after(Some(Duration::from_secs(5))),
-    }
-}
-
-/// Every target lacks what the call needs: the client can ask for less, or for another model.
-fn unfit(plan: &Plan) -> Error {
-    let why = |(target, why): &(Arc<Target>, Exclusion)| {
-        format!("{}/{}: {why}", target.upstream, target.model_for(plan.model()))
-    };
-    let why: Vec<String> = plan.excluded.iter().map(why).collect();
-    let message = format!("No target of `{}` can serve this call. {}.", plan.route.label, why.join("; "));
-    Error::new(Kind::BadRequest, Origin::Gateway, message).code("no_target_fits")
 }

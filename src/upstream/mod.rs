@@ -27,6 +27,7 @@ pub mod commit;
 pub mod continuation;
 pub mod dial;
 pub mod dispatch;
+mod exhausted;
 pub mod finish;
 pub mod hedge;
 pub mod opaque;
