@@ -111,6 +111,29 @@ async fn a_cost_that_the_vendor_states_wins() {
     assert_eq!(dollars(&gateway, "unpriced_calls_total", "a").await, 0.0);
 }
 
+/// Long lists of embeddings are passed on as they come; their usage stands at the end, in one piece or in two.
+#[tokio::test]
+async fn an_answer_too_long_to_hold_is_paid_for_as_well() {
+    let numbers = vec!["0.25"; 20_000].join(",");
+    let head = format!(r#"{{"object":"list","data":[{{"embedding":[{numbers}]}}],"model":"m","usa"#);
+    let rest = r#"ge":{"prompt_tokens":500,"total_tokens":500}}"#;
+    let whole = Reply::json(200, head.clone() + rest);
+    let pieces = Reply::chunked(200, "application/json", [head.clone(), rest.to_owned()]).end();
+    let a = Vendor::with([whole, pieces]).await;
+    let yaml = with_prices(
+        &over(&[("a", &a.url())], "limits: { answer_bytes_max: 4096 }\n"),
+        &["input: 2, output: 10"],
+    );
+    let gateway = Gateway::start(&yaml).await;
+    for call in 0..2 {
+        let answer = gateway.post("/v1/embeddings", r#"{"model":"smart","input":["hi"]}"#).await;
+        assert_eq!(answer.text(), head.clone() + rest);
+        let line = gateway.call_line(call).await;
+        assert_eq!(line["input_tokens"], 500, "{line}");
+        assert_cost(&line, "0.001");
+    }
+}
+
 /// The tier that served, be it another than the one asked for: half of 7×2 + 2×10.
 #[tokio::test]
 async fn the_tier_that_served_decides() {
