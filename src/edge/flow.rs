@@ -23,7 +23,7 @@ use crate::health::Verdict;
 use crate::telemetry::Ended;
 use crate::upstream::Upstream;
 use crate::upstream::attempt::{note_flip, verdict};
-use crate::upstream::commit::AnswerBody;
+use crate::upstream::commit::{AnswerBody, note_tail};
 use crate::upstream::dispatch::Delivery;
 use crate::upstream::finish::FinishGuard;
 use crate::upstream::opaque::Opaque;
@@ -280,6 +280,9 @@ impl Flowing {
     fn complete_opaque(&mut self) {
         if let (Source::Opaque(opaque), Some(end)) = (&self.source, &mut self.end) {
             note_alive(opaque.upstream());
+            if let Some(reading) = end.reading() {
+                note_tail(opaque.tail(), reading);
+            }
             end.close(Ended::Complete);
             self.source = Source::Over;
         }

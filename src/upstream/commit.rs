@@ -103,13 +103,8 @@ pub async fn whole_answer(
         }
         if begun.len() > hold.bytes_max {
             let patience = Patience::new(hold.idle, hold.until);
-            return Ok(AnswerBody::Opaque(Box::new(Opaque::new(
-                upstream,
-                begun.finish(),
-                body,
-                patience,
-                place,
-            ))));
+            let opaque = Opaque::new(upstream, begun.finish(), body, patience, place).with_tail();
+            return Ok(AnswerBody::Opaque(Box::new(opaque)));
         }
     }
     let whole = begun.finish();
@@ -181,6 +176,13 @@ pub fn read_failure(
     let mut error = upstream.discreet(failure.read());
     error.headers = headers.clone();
     error
+}
+
+/// Notes what the end of a JSON answer that was too long to hold says of its cost.
+pub fn note_tail(tail: &[u8], reading: &mut Reading) {
+    let usage = usage_of(tail);
+    reading.usage = usage.and_then(|it| it.usage());
+    reading.service_tier = service_tier_of(tail).or_else(|| usage?.service_tier());
 }
 
 /// Notes what a whole answer of `model` says of its cost and, where it says nothing, how much it is.

@@ -1,4 +1,5 @@
-//! An answer that is passed on as it comes, unread but under its timers: files, audio, and JSON too long to hold.
+//! An answer that is passed on as it comes, unread but under its timers: files, audio, and JSON too long to hold, of which
+//! the end is kept for the usage in it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +14,9 @@ use crate::upstream::Upstream;
 use crate::upstream::client::LanePlace;
 use crate::upstream::patience::Patience;
 
+/// The end of a JSON answer that is kept, in bytes.
+const TAIL_BYTES: usize = 4 << 10;
+
 /// An unread answer.
 pub struct Opaque {
     upstream: Arc<Upstream>,
@@ -20,6 +24,8 @@ pub struct Opaque {
     begun: Option<Bytes>,
     rest: Incoming,
     patience: Patience,
+    /// The last bytes so far; none where they tell nothing.
+    tail: Option<Vec<u8>>,
     _place: Option<LanePlace>,
 }
 
@@ -32,7 +38,24 @@ impl Opaque {
         place: Option<LanePlace>,
     ) -> Self {
         let begun = Some(begun).filter(|it| !it.is_empty());
-        Self { upstream: Arc::clone(upstream), begun, rest, patience, _place: place }
+        Self { upstream: Arc::clone(upstream), begun, rest, patience, tail: None, _place: place }
+    }
+
+    /// A JSON answer, whose end will be asked for.
+    pub fn with_tail(mut self) -> Self {
+        self.tail = Some(Vec::with_capacity(2 * TAIL_BYTES));
+        self
+    }
+
+    /// The last bytes of a JSON answer so far.
+    pub fn tail(&self) -> &[u8] {
+        self.tail.as_deref().unwrap_or_default()
+    }
+
+    fn keep(&mut self, data: &[u8]) {
+        let Some(tail) = &mut self.tail else { return };
+        tail.extend_from_slice(&data[data.len().saturating_sub(TAIL_BYTES)..]);
+        tail.drain(..tail.len().saturating_sub(TAIL_BYTES));
     }
 
     pub fn upstream(&self) -> &Arc<Upstream> {
@@ -41,11 +64,15 @@ impl Opaque {
 
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(begun) = self.begun.take() {
+            self.keep(&begun);
             return Poll::Ready(Some(Ok(Frame::data(begun))));
         }
         match Pin::new(&mut self.rest).poll_frame(cx) {
             Poll::Ready(frame) => {
                 self.patience.note_life();
+                if let Some(Ok(frame)) = &frame {
+                    self.keep(frame.data_ref().map_or(&[], |it| it));
+                }
                 let cut = |_| self.error(Kind::Cut, "The upstream's answer was cut off.");
                 Poll::Ready(frame.map(|it| it.map_err(cut)))
             }

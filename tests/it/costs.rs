@@ -111,6 +111,55 @@ async fn a_cost_that_the_vendor_states_wins() {
     assert_eq!(dollars(&gateway, "unpriced_calls_total", "a").await, 0.0);
 }
 
+/// The other endpoints count in their own words. 60×2 + 40×0.5 + 10×10.
+#[tokio::test]
+async fn responses_and_embeddings_are_paid_for_like_chat() {
+    let counted = r#""usage":{"input_tokens":100,"input_tokens_details":{"cached_tokens":40},"output_tokens":10,"total_tokens":110}"#;
+    let item = r#"{"type":"message","role":"assistant","content":[{"type":"output_text","text":"x"}]}"#;
+    let whole =
+        format!(r#"{{"id":"r","object":"response","status":"completed","output":[{item}],{counted}}}"#);
+    let said = |kind: &str, more: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\",{more}}}\n\n");
+    let streamed = [
+        said("response.created", r#""response":{"id":"r","status":"in_progress"}"#),
+        said("response.output_text.delta", r#""delta":"x""#),
+        said("response.completed", &format!(r#""response":{whole}"#)),
+    ];
+    let list = r#"{"object":"list","data":[],"usage":{"prompt_tokens":120,"total_tokens":120}}"#;
+    let replies = [Reply::json(200, whole.clone()), Reply::stream(streamed).end(), Reply::json(200, list)];
+    let a = Vendor::with(replies).await;
+    let gateway = alone(&a).await;
+    let asked = |stream: bool| format!(r#"{{"model":"smart","input":"hi","stream":{stream}}}"#);
+    gateway.post("/v1/responses", asked(false)).await;
+    gateway.post("/v1/responses", asked(true)).await;
+    gateway.post("/v1/embeddings", asked(false)).await;
+    for call in 0..3 {
+        assert_cost(&gateway.call_line(call).await, "0.00024");
+    }
+}
+
+/// Long lists of embeddings are passed on as they come; their usage stands at the end, in one piece or in two.
+#[tokio::test]
+async fn an_answer_too_long_to_hold_is_paid_for_as_well() {
+    let numbers = vec!["0.25"; 20_000].join(",");
+    let head = format!(r#"{{"object":"list","data":[{{"embedding":[{numbers}]}}],"model":"m","usa"#);
+    let rest = r#"ge":{"prompt_tokens":500,"total_tokens":500}}"#;
+    let whole = Reply::json(200, head.clone() + rest);
+    let pieces = Reply::chunked(200, "application/json", [head.clone(), rest.to_owned()]).end();
+    let a = Vendor::with([whole, pieces]).await;
+    let yaml = with_prices(
+        &over(&[("a", &a.url())], "limits: { answer_bytes_max: 4096 }\n"),
+        &["input: 2, output: 10"],
+    );
+    let gateway = Gateway::start(&yaml).await;
+    for call in 0..2 {
+        let answer = gateway.post("/v1/embeddings", r#"{"model":"smart","input":["hi"]}"#).await;
+        assert_eq!(answer.text(), head.clone() + rest);
+        let line = gateway.call_line(call).await;
+        assert_eq!(line["input_tokens"], 500, "{line}");
+        assert_cost(&line, "0.001");
+    }
+}
+
 /// The tier that served, be it another than the one asked for: half of 7×2 + 2×10.
 #[tokio::test]
 async fn the_tier_that_served_decides() {
