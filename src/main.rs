@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use tollgate::app::App;
 use tollgate::build::Builder;
 use tollgate::config::{self, Loaded};
+use tollgate::edge::ask::Caller;
 use tollgate::edge::explain::{explain, explain_body};
 use tollgate::sim::{self, SimOptions};
 use tollgate::summary;
@@ -129,11 +130,11 @@ fn explained(loaded: &Loaded, model: Option<String>, body: Option<PathBuf>) -> R
     let explained = match (model, body) {
         (_, Some(path)) => {
             let body = std::fs::read(&path).map_err(|it| format!("{}: {it}", path.display()))?;
-            explain_body(&snapshot, &body, depth_max, Vec::new(), now)
+            explain_body(&snapshot, &body, depth_max, Caller::default(), now)
                 .map_err(|it| format!("{}: {}", path.display(), it.message))?
         }
         (Some(model), None) => {
-            explain(&snapshot, &model, None, Vec::new(), now).map_err(|it| it.message.clone())?
+            explain(&snapshot, &model, None, Caller::default(), now).map_err(|it| it.message.clone())?
         }
         (None, None) => return Err("name a model (--model) or a request body (--body)".into()),
     };

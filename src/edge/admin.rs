@@ -7,21 +7,25 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::uri::Authority;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::edge::ask::tags;
+use crate::edge::ask::{Caller, tags};
 use crate::edge::body::Body;
 use crate::edge::explain::explain_body;
 use crate::edge::gateway::{Gateway, Serving};
 use crate::edge::rescue;
 use crate::error::{Error, Kind, Origin};
 use crate::health::{CircuitState, KeyState};
+use crate::names::ClientName;
 use crate::telemetry::metrics::CONTENT_TYPE;
 use crate::upstream::Upstream;
+
+/// The configured client as which `/admin/explain` looks: conversations are each client's own.
+const X_TOLLGATE_CLIENT: HeaderName = HeaderName::from_static("x-tollgate-client");
 
 /// An `/admin/explain` body is read up to here, in bytes.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -158,10 +162,13 @@ async fn administer(
 }
 
 async fn explained(serving: &Serving, request: Request<Incoming>) -> Result<Response<Body>, Error> {
+    let client =
+        request.headers().get(X_TOLLGATE_CLIENT).and_then(|it| it.to_str().ok()).map(ClientName::from);
     let tags = tags(request.headers())?;
     let body = read(request.into_body()).await?;
     let depth_max = serving.limits.json_depth_max;
-    explain_body(&serving.snapshot, &body, depth_max, tags, Instant::now()).map(|it| json_answer(&it))
+    let caller = Caller { client: client.as_ref(), tags };
+    explain_body(&serving.snapshot, &body, depth_max, caller, Instant::now()).map(|it| json_answer(&it))
 }
 
 /// A whole body, if it is neither too long nor too slow.

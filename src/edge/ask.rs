@@ -1,5 +1,6 @@
 //! Takes from a call what routing minds: its size, what it needs of a model, what names its conversation, its tags.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName};
@@ -7,6 +8,7 @@ use http::{HeaderMap, HeaderName};
 use crate::api::request::RequestScan;
 use crate::api::wants::has_images;
 use crate::error::Error;
+use crate::names::ClientName;
 use crate::price::estimate::prompt_tokens;
 use crate::route::ask::{Ask, Wants};
 use crate::route::table::Route;
@@ -17,17 +19,35 @@ pub const X_TOLLGATE_TAGS: HeaderName = HeaderName::from_static("x-tollgate-tags
 /// Tags one call may ask for.
 const TAGS_MAX: usize = 16;
 
+/// Bodies up to this length are estimated by it alone where the route has no choice to make, in bytes.
+const PLAIN_BYTES_MAX: usize = 16 << 10;
+
+/// Bytes of a chat body to a token, by and large.
+const BYTES_PER_TOKEN: u64 = 4;
+
 /// A JSON body and what was read of it.
 pub type Scanned<'a> = (&'a [u8], &'a RequestScan);
 
-/// What a call of `model` asks of `route`. The body is looked at only where that can change the route taken.
-pub fn ask(route: &Route, model: &str, body: Option<Scanned<'_>>, tags: Vec<String>) -> Ask {
+/// Who asks, and for what beyond the body.
+#[derive(Default)]
+pub struct Caller<'a> {
+    pub client: Option<&'a ClientName>,
+    pub tags: Vec<String>,
+}
+
+/// What a call of `model` asks of `route`. The body is looked at only where that can change the route taken. What names a
+/// conversation does so for its caller alone: nobody's calls are steered by another's.
+pub fn ask(route: &Route, model: &str, body: Option<Scanned<'_>>, caller: Caller<'_>) -> Ask {
+    let Caller { client, tags } = caller;
     let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
     let Some((body, scan)) = body else { return Ask { tags, ..Ask::of_model(model, at) } };
     let wants = &scan.wants;
     let reckons = route.reckons();
     Ask {
-        prompt_tokens: prompt_tokens(body),
+        prompt_tokens: match reckons || body.len() > PLAIN_BYTES_MAX {
+            true => prompt_tokens(body),
+            false => body.len() as u64 / BYTES_PER_TOKEN,
+        },
         output_max: wants.output_max,
         wants: Wants {
             vision: reckons && has_images(body),
@@ -35,11 +55,17 @@ pub fn ask(route: &Route, model: &str, body: Option<Scanned<'_>>, tags: Vec<Stri
             json_schema: wants.json_schema,
             reasoning: wants.reasoning,
         },
-        conversation: wants.affinity(),
+        conversation: wants.affinity().map(|it| of_client(it, client)),
         tier: wants.service_tier.unwrap_or_default(),
         tags,
         ..Ask::of_model(model, at)
     }
+}
+
+fn of_client(conversation: u64, client: Option<&ClientName>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (conversation, client.map(ClientName::as_str)).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The tags that the headers ask for.

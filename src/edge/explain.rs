@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use crate::api::request;
-use crate::edge::ask::{Scanned, ask};
+use crate::edge::ask::{Caller, Scanned, ask};
 use crate::edge::models::unknown_model;
 use crate::error::Error;
 use crate::health::Exclusion;
@@ -23,13 +23,13 @@ pub fn explain_body(
     snapshot: &Snapshot,
     body: &[u8],
     json_depth_max: usize,
-    tags: Vec<String>,
+    caller: Caller<'_>,
     now: Instant,
 ) -> Result<Value, Error> {
     let scan = request::scan(body, json_depth_max)?;
     let model = scan.model.as_ref().map(|(name, _)| name.clone());
     let model = model.ok_or_else(|| Error::bad_request("The body names no `model`.").param("model"))?;
-    explain(snapshot, &model, Some((body, &scan)), tags, now)
+    explain(snapshot, &model, Some((body, &scan)), caller, now)
 }
 
 /// The plan for a call of `model` as JSON: candidates in order with the reason of their place and the figures it rests
@@ -38,11 +38,11 @@ pub fn explain(
     snapshot: &Snapshot,
     model: &str,
     body: Option<Scanned<'_>>,
-    tags: Vec<String>,
+    caller: Caller<'_>,
     now: Instant,
 ) -> Result<Value, Error> {
     let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, None, model))?;
-    let plan = plan(found.route, ask(found.route, found.model, body, tags), now);
+    let plan = plan(found.route, ask(found.route, found.model, body, caller), now);
     let attempts_max = snapshot.rules.bounds.attempts_max;
     let out =
         plan.excluded.iter().filter(|(target, _)| !plan.targets.iter().any(|it| Arc::ptr_eq(it, target)));

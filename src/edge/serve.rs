@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
 use crate::edge::admission::admit;
-use crate::edge::ask::{self, Scanned, ask};
+use crate::edge::ask::{self, Caller, Scanned, ask};
 use crate::edge::auth::Client;
 use crate::edge::body::Body;
 use crate::edge::continuation::Continuer;
@@ -265,7 +265,8 @@ fn choose(
         }
     };
     end.record.route = Some(Arc::clone(&route.label));
-    let plan = plan(route, ask(route, model, scanned, ask::tags(headers)?), std::time::Instant::now());
+    let caller = Caller { client: client.map(|it| &it.name), tags: ask::tags(headers)? };
+    let plan = plan(route, ask(route, model, scanned, caller), std::time::Instant::now());
     plan.count_exclusions();
     end.planned(&plan);
     end.tells_usage = headers.get(X_TOLLGATE_USAGE).is_some_and(|it| it == "1");

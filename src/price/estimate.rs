@@ -23,7 +23,7 @@ use census::Census;
 const BLOCK_BYTES: usize = 256;
 
 /// Most samples taken of one text; one that is no longer than all of them together is read whole.
-const BLOCKS_MAX: usize = 32;
+const BLOCKS_MAX: usize = 8;
 
 /// From block to block its place in its share moves by this, a prime, in bytes.
 const STEP: usize = 1_000_003;

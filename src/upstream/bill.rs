@@ -76,7 +76,9 @@ impl Bill {
         let usage = &settled.usage;
         if complete && !usage.estimated {
             self.route.output.note(usage.output);
-            reading.target.experience.calibration.learn(self.ask.prompt_tokens, usage.input);
+            if self.route.reckons() {
+                reading.target.experience.calibration.learn(self.ask.prompt_tokens, usage.input);
+            }
         }
         if let Some(conversation) = self.ask.conversation {
             let tokens = usage.input.saturating_add(usage.output);
