@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 
 use http::Uri;
 
-use crate::api::money::Money;
 use crate::edge::options::AuthMode;
 use crate::names::Secret;
 use crate::price::tokenizer::{self, TokenCounts};
@@ -74,6 +73,7 @@ fn check_routes(draft: &mut Draft, options: &GatewayOptions, resolved: &Resolved
         check_targets(draft, &index, route, matched.1, resolved);
         check_aside(draft, &index, route, matched.1, resolved);
         check_choice(draft, &index, route);
+        check_tags(draft, options, &index, route, matched.1);
     }
 }
 
@@ -140,11 +140,20 @@ fn check_aside(draft: &mut Draft, index: &str, route: &RouteOptions, name: &str,
     }
 }
 
+/// A route whose tags no target has could never serve a call.
+fn check_tags(draft: &mut Draft, options: &GatewayOptions, index: &str, route: &RouteOptions, name: &str) {
+    let has_all = |target: &TargetOptions| {
+        let upstream = options.upstreams.get(&target.upstream).map_or(&[][..], |it| &it.tags);
+        route.tags.iter().all(|tag| target.tags.contains(tag) || upstream.contains(tag))
+    };
+    if !route.targets.is_empty() && !route.targets.iter().any(has_all) {
+        let message = format!("route `{name}` can never be served: no target has all of its tags");
+        draft.fault(&["routes", index, "tags"], message);
+    }
+}
+
 /// What decides between targets.
 fn check_choice(draft: &mut Draft, index: &str, route: &RouteOptions) {
-    if route.max_price.as_ref().is_some_and(|it| Money::from_usd_decimal(&it.0).is_none()) {
-        draft.fault(&["routes", index, "max_price"], "`max_price` must be an amount in USD, such as 0.05");
-    }
     if route.balance.price == 0 && route.balance.latency == 0 {
         draft.fault(&["routes", index, "balance"], "one of `price` and `latency` must weigh something");
     }

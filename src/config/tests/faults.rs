@@ -225,6 +225,18 @@ fn a_variable_is_replaced_in_quotes_and_missed_where_it_is_unset() {
     check("clients: {shop: {key: \"${SHOP_KEY:-}\"}}", &[], &["1:23: a key of client `shop` is empty"]);
 }
 
+#[test]
+fn what_no_call_could_pass_is_named() {
+    let route = |more: &str, expected: &str| {
+        let yaml = format!("routes: [{{model: m, {more}, targets: [{{upstream: sim, tags: [us]}}]}}]");
+        check(&yaml, &[], &[expected]);
+    };
+    route("max_price: -1", "1:32: `routes.0.max_price` must be a number, 0 to 1000000");
+    route("balance: {price: 0, latency: 0}", "1:21: one of `price` and `latency` must weigh something");
+    route("tags: [us, eu]", "1:21: route `m` can never be served: no target has all of its tags");
+    route("canary: {target: nobody/m, percent: 5}", "1:38: no upstream is called `nobody`");
+}
+
 /// A fault may stand on the line of a key, or be about the key itself; the key is in neither.
 #[test]
 fn no_fault_shows_a_secret() {
