@@ -223,6 +223,45 @@ fn where_every_window_is_too_small_the_place_for_long_prompts_comes_first() {
 }
 
 #[test]
+fn a_conversation_that_goes_on_moves_to_where_it_will_be_cached_cheaply() {
+    let now = Instant::now();
+    let mut route = route(PolicyName::Cheapest, &[priced("2", "1"), priced("3", "1")], now);
+    let own = serde_saphyr::from_str("{input: 3, cached_input: 0.1, output: 1}").unwrap();
+    let mut keeper = Arc::into_inner(route.targets.pop().unwrap()).unwrap();
+    let book = PriceBook::built_in();
+    keeper.offer =
+        Offer::new((&keeper.upstream, "nobody"), Some("m"), book, Some(&own), FactOptions::default());
+    route.targets.push(Arc::new(keeper));
+    let (route, talk) = (Arc::new(route), Ask { conversation: Some(7), ..ask() });
+    let planned = || order(&plan_with(&route, talk.clone(), now, &|| 0.5));
+    // A first turn goes where it costs least: 0.0021 against 0.0031 USD.
+    assert_eq!(planned(), [0, 1]);
+    let holds = |tokens| Warm { target: route.targets[0].fingerprint("m"), key: 0, tokens };
+    // The next turn will cost 0.0023 there and 0.00021 here: together 0.0044 against 0.00331.
+    route.warmth.note(7, holds(900), now);
+    assert_eq!(planned(), [1, 0]);
+    // What is shorter than what was said before is no further turn of it.
+    route.warmth.note(7, holds(1_126), now);
+    assert_eq!(planned(), [0, 1]);
+}
+
+#[test]
+fn a_target_that_has_yet_to_show_its_pace_for_tokens_is_not_taken_for_the_fastest() {
+    // It began after 200 ms, and nobody knows how fast it writes; or it only ever failed.
+    let now = Instant::now();
+    let route = route(PolicyName::Fastest, &[paced(600, 10_000), Described::default()], now);
+    route.targets[1].experience.pace.first_token(Duration::from_millis(200), now);
+    // 100 tokens: 600 + 1,000 ms against 200 + 1,000 ms; the other's pace is taken for its own.
+    let route = Arc::new(route);
+    let planned = || order(&plan_with(&route, ask(), now, &|| 0.5));
+    assert_eq!(planned(), [1, 0]);
+    for _ in 0..6 {
+        route.targets[1].experience.pace.failed(Duration::from_millis(5), now);
+    }
+    assert_eq!(planned(), [0, 1]);
+}
+
+#[test]
 fn a_conversation_stays_where_it_is_while_that_costs_nothing() {
     let now = Instant::now();
     let talk = || Ask { conversation: Some(7), ..ask() };
