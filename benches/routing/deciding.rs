@@ -101,7 +101,7 @@ fn route(policy: PolicyName, count: usize, named: bool) -> Arc<Route> {
     let route = Route { policy, explore_percent: 2, bounds, ..plain };
     let holder = route.targets[count - 1].fingerprint("gpt-4o");
     route.warmth.note(7, Warm { target: holder, key: 0, tokens: 4_000 }, Instant::now());
-    route.output.note(300);
+    route.output.note(ask().output_kind(), 300);
     Arc::new(route)
 }
 

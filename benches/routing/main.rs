@@ -12,14 +12,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-/// The traffic is the same in every run.
-const SEED: u64 = 7;
-
 #[derive(Parser)]
 struct Flags {
     /// Only these measurements.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Phase>,
+    /// What the day's traffic and luck are drawn from; the same comes to the same table.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
     /// Given by `cargo bench`.
     #[arg(long, hide = true)]
     bench: bool,
@@ -45,15 +45,15 @@ fn main() -> ExitCode {
         deciding::measure();
     }
     if wanted(Phase::Day) {
-        worth();
+        worth(flags.seed);
     }
     ExitCode::SUCCESS
 }
 
 /// Replays the whole day under every pilot.
-fn worth() {
-    let traffic = day::Traffic::of(day::Span { from: 0, to: 24 }, SEED);
-    println!("{} calls, seed {SEED}\n", traffic.calls.len());
+fn worth(seed: u64) {
+    let traffic = day::Traffic::of(day::Span { from: 0, to: 24 }, seed);
+    println!("{} calls, seed {seed}\n", traffic.calls.len());
     print!("{}", table::head());
     for (name, pilot) in table::PILOTS {
         print!("{}", table::row(name, &day::replay(&traffic, pilot)));

@@ -33,7 +33,7 @@ pub fn row(name: &str, outcome: &Outcome) -> String {
         outcome.served.iter().map(|it| format!(" {} % |", (100 * it + all / 2) / all.max(1))).collect();
     format!(
         "| {name} | {:.2} ({:.2}) | {:.2} · {:.2} s | {:.2} s | {:.3} s | {} | {} |{shares}\n",
-        outcome.cost_micros() / 1e6,
+        outcome.cost.picos() as f64 / 1e12,
         outcome.in_vain.picos() as f64 / 1e12,
         seconds(percentile(&first, 50)),
         seconds(percentile(&first, 99)),

@@ -1,4 +1,4 @@
-//! Times of small things: rounds of many, the median and the spread of the rounds.
+//! Times of small things: rounds of many, the median and the spread of the rounds, in time on the processor.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 7;
 
 /// A round lasts at least so long.
-const ROUND: Duration = Duration::from_millis(80);
+const ROUND: Duration = Duration::from_millis(150);
 
 /// Nanoseconds of one, a value for each round.
 pub struct Rounds(Vec<f64>);
@@ -36,12 +36,20 @@ pub fn rounds(mut work: impl FnMut()) -> Rounds {
 
 /// Nanoseconds of one in a single round.
 pub fn round(work: &mut impl FnMut()) -> f64 {
-    let (begun, mut done) = (Instant::now(), 0_u32);
+    let (begun, begun_ns, mut done) = (Instant::now(), cpu_ns(), 0_u32);
     while begun.elapsed() < ROUND {
         for _ in 0..16 {
             work();
         }
         done += 16;
     }
-    begun.elapsed().as_nanos() as f64 / f64::from(done)
+    let on_cpu = cpu_ns().zip(begun_ns).map(|(now, then)| now - then);
+    on_cpu.unwrap_or_else(|| begun.elapsed().as_nanos() as f64) / f64::from(done)
+}
+
+/// What this thread has had of the processor, in nanoseconds, so that other processes do not count; `None` where the system
+/// does not tell.
+fn cpu_ns() -> Option<f64> {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    told.split(' ').next()?.parse().ok()
 }

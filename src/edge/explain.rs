@@ -144,6 +144,7 @@ fn told(figures: &Figures) -> Value {
         "cached_tokens": figures.cached_tokens,
         "output_tokens": figures.output_tokens,
         "cost_usd": figures.cost.map(|it| it.to_string()),
+        "next_turn_usd": figures.next_turn.map(|it| it.to_string()),
         "first_token_ms": figures.pace.map(|it| it.first_token.as_millis() as u64),
         "per_token_us": figures.pace.map(|it| it.per_token.as_micros() as u64),
         "share": figures.share,

@@ -25,6 +25,13 @@ const FAILED_FACTOR: f64 = 3.0;
 /// be the quickest for long answers.
 const FAILED_PER_TOKEN: Duration = Duration::from_millis(100);
 
+/// An answer of so many tokens says half of what it can of the time that one takes: the shorter it is, the more it shows
+/// of chance.
+const TELLING_TOKENS: f64 = 100.0;
+
+/// A first token usually takes as long as so many others.
+const FIRST_AS_TOKENS: f64 = 40.0;
+
 /// No sample counts for more: one hung call must not bench a target for an hour.
 const SAMPLE_MAX: Duration = Duration::from_secs(120);
 
@@ -60,13 +67,16 @@ impl Pace {
     /// `tokens` followed the first one in `time`.
     pub fn tokens(&self, tokens: u64, time: Duration, now: Instant) {
         if tokens > 0 {
-            self.per_token.note(time.div_f64(tokens as f64), now);
+            let weight = tokens as f64 / (tokens as f64 + TELLING_TOKENS);
+            self.per_token.weigh(time.div_f64(tokens as f64), weight, now);
         }
     }
 
     /// An answer of `tokens` came in one piece after `time`: what the first token is not known to need, the others did.
+    /// Where it is not known, it is taken for as long as [`FIRST_AS_TOKENS`] others.
     pub fn whole(&self, tokens: u64, time: Duration, now: Instant) {
-        let first = self.first_token.value(now).unwrap_or(time);
+        let share = FIRST_AS_TOKENS / (FIRST_AS_TOKENS + tokens.saturating_sub(1) as f64);
+        let first = self.first_token.value(now).unwrap_or_else(|| time.mul_f64(share));
         self.first_token.note(first.min(time), now);
         self.tokens(tokens.saturating_sub(1), time.saturating_sub(first), now);
     }
@@ -94,6 +104,11 @@ struct Ewma(AtomicU64);
 
 impl Ewma {
     fn note(&self, sample: Duration, now: Instant) {
+        self.weigh(sample, 1.0, now);
+    }
+
+    /// Notes a sample that counts for a part of one.
+    fn weigh(&self, sample: Duration, part: f64, now: Instant) {
         let now_ms = stamp(now);
         let sample = sample.min(SAMPLE_MAX).as_micros() as f64;
         let before = self.0.load(Relaxed);
@@ -102,7 +117,7 @@ impl Ewma {
             _ => {
                 let (mean, noted_ms) = unpack(before);
                 let age = f64::from(now_ms.saturating_sub(noted_ms)) / DECAY.as_millis() as f64;
-                let weight = (1.0 - (-age).exp()).max(WEIGHT_MIN);
+                let weight = (1.0 - (-age).exp()).max(WEIGHT_MIN * part);
                 mean + (sample - mean) * weight
             }
         };
@@ -184,5 +199,26 @@ mod tests {
         whole.first_token(300 * MS, now);
         whole.whole(101, 1_300 * MS, now);
         assert_eq!(whole.expected(now).unwrap().whole(10), 400 * MS);
+    }
+
+    #[test]
+    fn an_answer_in_one_piece_from_a_cold_target_tells_of_both_times() {
+        let (pace, now) = (Pace::default(), *START + Duration::from_secs(10));
+        pace.whole(61, 1_000 * MS, now);
+        let expected = pace.expected(now).unwrap();
+        assert_eq!((expected.first_token, expected.per_token), (400 * MS, 10 * MS));
+    }
+
+    #[test]
+    fn a_short_answer_says_less_of_the_pace_than_a_long_one() {
+        let after = |tokens: u64| {
+            let (pace, now) = (Pace::default(), *START + Duration::from_secs(10));
+            pace.first_token(100 * MS, now);
+            pace.tokens(1_000, 10_000 * MS, now);
+            pace.tokens(tokens, Duration::from_millis(tokens * 50), now);
+            pace.expected(now).unwrap().per_token
+        };
+        assert!(after(10) < 11 * MS, "{:?}", after(10));
+        assert!(after(900) > 14 * MS, "{:?}", after(900));
     }
 }

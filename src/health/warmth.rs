@@ -1,8 +1,8 @@
 //! Which target and key hold a conversation's prompt cache: a fixed table of hints, written without a lock. A hint that
 //! is lost or wrong costs a cache miss at the vendor, nothing else.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use super::START;
@@ -16,6 +16,8 @@ pub const WARM_FOR: Duration = Duration::from_secs(300);
 /// The prompt caches we believe in, by a hash of what names the conversation.
 pub struct Warmth {
     places: Vec<Place>,
+    /// Share of the calls that were further turns of their conversation, of [`ALL`].
+    further: AtomicU32,
 }
 
 #[derive(Default)]
@@ -40,18 +42,33 @@ pub struct Warm {
 
 impl Default for Warmth {
     fn default() -> Self {
-        Self { places: (0..PLACES).map(|_| Place::default()).collect() }
+        Self { places: (0..PLACES).map(|_| Place::default()).collect(), further: AtomicU32::new(0) }
     }
 }
 
 impl Warmth {
     /// `conversation` was served; its whole text is now cached where `warm` says.
     pub fn note(&self, conversation: u64, warm: Warm, now: Instant) {
+        let before = self.of(conversation, now);
+        self.count(before.is_some_and(|it| it.tokens <= warm.tokens));
         let place = self.place(conversation);
         let tokens = warm.tokens.min(u64::from(u32::MAX));
         place.conversation.store(conversation, Relaxed);
         place.held.store((u64::from(warm.target) << 32) | tokens, Relaxed);
         place.seen.store(((warm.key as u64) << 32) | seconds(now), Relaxed);
+    }
+
+    /// Whether a conversation that begins may be expected to go on, by what others did.
+    pub fn mostly_goes_on(&self) -> bool {
+        self.further.load(Relaxed) > ALL / 3 * 2
+    }
+
+    fn count(&self, is_further: bool) {
+        let before = self.further.load(Relaxed);
+        let after = if is_further { before + (ALL - before) / MEMORY } else { before - before / MEMORY };
+        if after != before {
+            self.further.store(after, Relaxed);
+        }
     }
 
     /// Where `conversation` is cached, if it still is.
@@ -70,6 +87,12 @@ impl Warmth {
         &self.places[conversation as usize % PLACES]
     }
 }
+
+/// The whole of what [`Warmth`] keeps a share of.
+const ALL: u32 = 1 << 20;
+
+/// A call moves that share by this part of the difference.
+const MEMORY: u32 = 64;
 
 const HALF: u64 = u32::MAX as u64;
 
@@ -101,5 +124,25 @@ mod tests {
         assert_eq!(warmth.of(8, now), None);
         warmth.note(7 + PLACES as u64, warm(2, 0), now);
         assert_eq!(warmth.of(7, now), None);
+    }
+
+    #[test]
+    fn whether_conversations_go_on_is_learnt_from_those_that_did() {
+        let (warmth, now) = (Warmth::default(), *START + Duration::from_secs(1));
+        let turn = |conversation, tokens| warmth.note(conversation, Warm { target: 1, key: 0, tokens }, now);
+        assert!(!warmth.mostly_goes_on());
+        let talks = |from: u64, turns: u64| {
+            for conversation in from..from + 100 {
+                (1..=turns).for_each(|it| turn(conversation, it * 1_000));
+            }
+        };
+        talks(0, 5);
+        assert!(warmth.mostly_goes_on());
+        talks(1_000, 2);
+        assert!(!warmth.mostly_goes_on());
+        talks(2_000, 5);
+        // The same name for ever other, shorter prompts is no conversation.
+        (0..200).for_each(|it| turn(9_999, 1_000 - it));
+        assert!(!warmth.mostly_goes_on());
     }
 }

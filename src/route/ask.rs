@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::usage::ServiceTier;
+use crate::health::output::OutputKind;
 
 /// One call as the planner sees it.
 #[derive(Clone, Debug, Default)]
@@ -36,5 +37,10 @@ impl Ask {
     /// A call of which only the model is known.
     pub fn of_model(model: &str, at: u64) -> Self {
         Self { model: model.into(), at, ..Self::default() }
+    }
+
+    /// Which calls' answers tell how long this one's will be.
+    pub fn output_kind(&self) -> OutputKind {
+        OutputKind::of(self.prompt_tokens, self.output_max, self.wants.tools)
     }
 }

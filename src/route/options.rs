@@ -164,7 +164,8 @@ pub enum PolicyName {
     Priority,
     /// At random, in proportion to `weight`.
     Weighted,
-    /// The lowest expected cost of this very call first; unknown prices come last.
+    /// The lowest expected cost of this very call first, and of the next turn where a conversation goes on; unknown prices
+    /// come last.
     Cheapest,
     /// The shortest expected time to this call's whole answer first.
     Fastest,

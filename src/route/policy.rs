@@ -1,5 +1,7 @@
 //! The order of a route's targets under each policy. Pure but for the dice, which are handed in.
 
+use std::time::Duration;
+
 use crate::health::warmth::Warm;
 use crate::route::options::{BalanceOptions, PolicyName};
 use crate::route::plan::Candidate;
@@ -17,7 +19,9 @@ pub fn order(route: &Route, candidates: &mut [Candidate<'_>], dice: &impl Fn() -
             candidates.sort_by_cached_key(|it| (cost(it), share_ties(dice)));
         }
         PolicyName::Fastest => {
-            candidates.sort_by_cached_key(|it| (it.figures.whole_us().unwrap_or(u64::MAX), share_ties(dice)));
+            let token = slowest_token(candidates);
+            let time = |it: &Candidate<'_>| it.figures.whole_us(token).unwrap_or(u64::MAX);
+            candidates.sort_by_cached_key(|it| (time(it), share_ties(dice)));
             explore(route, candidates, dice);
         }
         PolicyName::Balanced => {
@@ -28,9 +32,15 @@ pub fn order(route: &Route, candidates: &mut [Candidate<'_>], dice: &impl Fn() -
     }
 }
 
-/// Expected cost in picos; unknown prices come after all known ones.
+/// Expected outlay in picos; unknown prices come after all known ones.
 fn cost(candidate: &Candidate<'_>) -> u64 {
-    candidate.figures.cost.map_or(u64::MAX, |it| it.picos())
+    candidate.figures.outlay().map_or(u64::MAX, |it| it.picos())
+}
+
+/// What a token takes where it is not known: as long as at the slowest of the others. A target of which only the first
+/// token was seen, or only failures, must not pass for one that writes in no time.
+fn slowest_token(candidates: &[Candidate<'_>]) -> Duration {
+    candidates.iter().filter_map(|it| it.figures.pace).map(|it| it.per_token).max().unwrap_or_default()
 }
 
 /// Equal targets share the calls.
@@ -66,17 +76,21 @@ struct Scale {
     cost_worst: u64,
     time: Option<u64>,
     time_worst: u64,
+    /// Time of a token where it is not known.
+    token: Duration,
 }
 
 impl Scale {
     fn of(candidates: &[Candidate<'_>]) -> Self {
-        let costs = || candidates.iter().filter_map(|it| it.figures.cost).map(|it| it.picos());
-        let times = || candidates.iter().filter_map(|it| it.figures.whole_us());
+        let costs = || candidates.iter().filter_map(|it| it.figures.outlay()).map(|it| it.picos());
+        let token = slowest_token(candidates);
+        let times = || candidates.iter().filter_map(|it| it.figures.whole_us(token));
         Self {
             cost: costs().min(),
             cost_worst: costs().max().unwrap_or(1),
             time: times().min(),
             time_worst: times().max().unwrap_or(1),
+            token,
         }
     }
 
@@ -86,8 +100,8 @@ impl Scale {
         let ratio = |value: Option<u64>, worst: u64, best: Option<u64>| {
             value.unwrap_or(worst) as f64 / best.unwrap_or(1).max(1) as f64
         };
-        let cost = ratio(candidate.figures.cost.map(|it| it.picos()), self.cost_worst, self.cost);
-        let time = ratio(candidate.figures.whole_us(), self.time_worst, self.time);
+        let cost = ratio(candidate.figures.outlay().map(|it| it.picos()), self.cost_worst, self.cost);
+        let time = ratio(candidate.figures.whole_us(self.token), self.time_worst, self.time);
         ((f64::from(weights.price) * cost + f64::from(weights.latency) * time) * 1_000.0) as u64
     }
 }
@@ -98,14 +112,15 @@ pub fn stay(route: &Route, candidates: &mut [Candidate<'_>], warm: Warm, model: 
     let holder = candidates.iter().position(|it| it.target.fingerprint(model) == warm.target);
     let Some(place) = holder.filter(|it| *it > 0) else { return };
     let (first, held) = (&candidates[0].figures, &candidates[place].figures);
+    let token = slowest_token(candidates);
     let stays = match route.policy {
         PolicyName::Priority | PolicyName::Balanced => false,
-        PolicyName::Cheapest => held.cost.is_some() && held.cost == first.cost,
+        PolicyName::Cheapest => held.cost.is_some() && held.outlay() == first.outlay(),
         PolicyName::Weighted => match (held.cost, first.cost) {
             (Some(held), Some(first)) => held <= first,
             _ => true,
         },
-        PolicyName::Fastest => match (held.whole_us(), first.whole_us()) {
+        PolicyName::Fastest => match (held.whole_us(token), first.whole_us(token)) {
             (Some(held), Some(first)) => held as f64 <= first as f64 * STAY_FACTOR,
             _ => false,
         },
@@ -126,13 +141,16 @@ pub fn spare(candidates: &mut [Candidate<'_>], dice: &impl Fn() -> f64) {
 /// For `explain`: where the candidate stands by the policy's own measure.
 pub fn reason(policy: PolicyName, candidate: &Candidate<'_>) -> String {
     let figures = &candidate.figures;
-    match (policy, figures.cost, figures.whole_us()) {
+    match (policy, figures.cost, figures.whole_us(Duration::ZERO)) {
         (PolicyName::Priority, ..) => "in service; stands here in the order written".to_owned(),
         (PolicyName::Weighted, ..) => {
             let weight = candidate.target.weight;
             format!("in service; drawn at random with weight {weight} (another call may differ)")
         }
-        (PolicyName::Cheapest, Some(cost), _) => format!("in service; expected to cost {cost} USD"),
+        (PolicyName::Cheapest, Some(cost), _) => match figures.next_turn {
+            Some(next) => format!("in service; expected to cost {cost} USD, and the next turn {next} USD"),
+            None => format!("in service; expected to cost {cost} USD"),
+        },
         (PolicyName::Cheapest, None, _) => "in service; its price is not known".to_owned(),
         (PolicyName::Fastest, _, Some(time)) => {
             format!("in service; expected to answer in {} ms", time / 1_000)

@@ -1,5 +1,6 @@
 //! One place a call may go, with all that decides whether it should: health, price, pace, abilities, tags.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::health::UpstreamHealth;
@@ -79,13 +80,14 @@ impl Target {
     }
 
     /// The price of `model`, as the vendor is asked for it; `None` where it is not known.
-    pub fn price(&self, model: &str) -> Option<Arc<Price>> {
+    pub fn price(&self, model: &str) -> Option<Cow<'_, Arc<Price>>> {
         match (&self.offer.price, &self.model) {
-            (Some(price), _) => Some(Arc::clone(price)),
+            // Lent, for all cores count on it otherwise, at every plan.
+            (Some(price), _) => Some(Cow::Borrowed(price)),
             (None, Some(_)) => None,
             (None, None) => {
                 let Offer { upstream, vendor, book, .. } = &self.offer;
-                book.price_at(upstream.as_str(), vendor, model)
+                book.price_at(upstream.as_str(), vendor, model).map(Cow::Owned)
             }
         }
     }

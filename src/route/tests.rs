@@ -21,6 +21,8 @@ use crate::price::options::PriceOptions;
 use crate::telemetry::metrics::Metrics;
 use crate::vendor::models::FactOptions;
 
+mod talks;
+
 /// Noon of 2026-11-20, in Unix seconds.
 const AT: u64 = 1_795_176_000;
 
@@ -155,29 +157,6 @@ fn equal_prices_share_the_calls() {
     assert!((120..280).contains(&firsts), "{firsts}");
 }
 
-#[test]
-fn a_warm_prefix_makes_a_dearer_target_the_cheaper_one() {
-    let now = Instant::now();
-    let cached = |yaml: &str| serde_saphyr::from_str::<PriceOptions>(yaml).unwrap();
-    let mut route = route(PolicyName::Cheapest, &[priced("1", "1"), priced("2", "1")], now);
-    let own = cached("{input: 2, cached_input: 0.2, output: 1}");
-    let mut dearer = Arc::into_inner(route.targets.pop().unwrap()).unwrap();
-    let book = PriceBook::built_in();
-    dearer.offer =
-        Offer::new((&dearer.upstream, "nobody"), Some("m"), book, Some(&own), FactOptions::default());
-    let holder = dearer.fingerprint("m");
-    route.targets.push(Arc::new(dearer));
-    let talk = Ask { conversation: Some(7), ..ask() };
-    let route = Arc::new(route);
-    assert_eq!(order(&plan_with(&route, talk.clone(), now, &|| 0.5)), [0, 1]);
-    route.warmth.note(7, Warm { target: holder, key: 2, tokens: 900 }, now);
-    let plan = plan_with(&route, talk, now, &|| 0.5);
-    assert_eq!(order(&plan), [1, 0]);
-    let mut legs = Legs::new(&plan);
-    assert_eq!(legs.next(now).map(|it| it.key), Some(Some(2)));
-    assert_eq!(legs.next(now).map(|it| it.key), Some(None));
-}
-
 fn sized(context: u64) -> Described {
     Described {
         facts: FactOptions { context: Some(context), ..FactOptions::default() },
@@ -223,20 +202,19 @@ fn where_every_window_is_too_small_the_place_for_long_prompts_comes_first() {
 }
 
 #[test]
-fn a_conversation_stays_where_it_is_while_that_costs_nothing() {
+fn a_target_that_has_yet_to_show_its_pace_for_tokens_is_not_taken_for_the_fastest() {
+    // It began after 200 ms, and nobody knows how fast it writes; or it only ever failed.
     let now = Instant::now();
-    let talk = || Ask { conversation: Some(7), ..ask() };
-    let stays = |policy, targets: &[Described], expected: &[usize]| {
-        let route = Arc::new(route(policy, targets, now));
-        route.warmth.note(7, Warm { target: route.targets[1].fingerprint("m"), key: 0, tokens: 1 }, now);
-        assert_eq!(order(&plan_with(&route, talk(), now, &|| 0.5)), expected, "{policy:?}");
-    };
-    stays(PolicyName::Fastest, &[paced(100, 1_000), paced(110, 1_000)], &[1, 0]);
-    stays(PolicyName::Fastest, &[paced(100, 1_000), paced(900, 1_000)], &[0, 1]);
-    let heavy = || Described { weight: 1_000, ..priced("1", "1") };
-    stays(PolicyName::Weighted, &[heavy(), priced("1", "1")], &[1, 0]);
-    stays(PolicyName::Weighted, &[heavy(), priced("9", "9")], &[0, 1]);
-    stays(PolicyName::Priority, &[priced("1", "1"), priced("1", "1")], &[0, 1]);
+    let route = route(PolicyName::Fastest, &[paced(600, 10_000), Described::default()], now);
+    route.targets[1].experience.pace.first_token(Duration::from_millis(200), now);
+    // 100 tokens: 600 + 1,000 ms against 200 + 1,000 ms; the other's pace is taken for its own.
+    let route = Arc::new(route);
+    let planned = || order(&plan_with(&route, ask(), now, &|| 0.5));
+    assert_eq!(planned(), [1, 0]);
+    for _ in 0..6 {
+        route.targets[1].experience.pace.failed(Duration::from_millis(5), now);
+    }
+    assert_eq!(planned(), [0, 1]);
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Bill {
     fn cost(&self, target: &Target, model: &str, usage: &Usage, reading: &Reading) -> Option<Money> {
         let price = target.price(model);
         let tier = reading.service_tier.unwrap_or(self.ask.tier);
-        price::cost(price.as_deref(), usage, self.ask.at, tier)
+        price::cost(price.as_deref().map(|it| &**it), usage, self.ask.at, tier)
     }
 
     /// Only of answers that said something: what never began is not billed.
@@ -75,7 +75,7 @@ impl Bill {
     pub fn learn(&self, reading: &Reading, settled: &Settled, complete: bool) {
         let usage = &settled.usage;
         if complete && !usage.estimated {
-            self.route.output.note(usage.output);
+            self.route.output.note(self.ask.output_kind(), usage.output);
             if self.route.reckons() {
                 reading.target.experience.calibration.learn(self.ask.prompt_tokens, usage.input);
             }

@@ -147,11 +147,11 @@ async fn a_peak_counts_on_its_days_and_hours_alone() {
     assert_eq!(served(&Gateway::start(&yaml).await, body(1, 10, &json!({}))).await, "a");
 }
 
-/// `a` is the dearer one, but for what it has in its cache.
+/// `a` is the dearer one, but for what it has in its cache; not by so much that it pays to move there for the next turn.
 #[tokio::test]
 async fn a_conversation_stays_where_its_prefix_is_cached_while_that_is_cheaper() {
     let (a, b) = (vendor(2_000, 10).await, vendor(2_000, 10).await);
-    let yaml = priced(&[(&a, "input: 10, output: 10, cached_input: 1"), (&b, "input: 8, output: 8")]);
+    let yaml = priced(&[(&a, "input: 10, output: 10, cached_input: 7"), (&b, "input: 8, output: 8")]);
     let gateway = Gateway::start(&yaml).await;
     let turn = |words: usize, of: &str| body(words, 10, &json!({"prompt_cache_key": of}));
     gateway.admin_post("/admin/upstreams/b/drain", "").await;
@@ -170,7 +170,13 @@ async fn a_conversation_stays_where_its_prefix_is_cached_while_that_is_cheaper()
     // The vendor counted 2,010 tokens of prompt and answer; of a shorter prompt no more than all is cached.
     assert_eq!(cached, prompt.min(2_010), "{said:#}");
     assert_eq!(other["cached_tokens"], 0);
-    assert_eq!(figures["cost_usd"], usd((prompt - cached) * 10 + cached + 10 * 10));
+    assert_eq!(figures["cost_usd"], usd((prompt - cached) * 10 + cached * 7 + 10 * 10));
+    // Shorter than what was said under that name, it is no further turn of it; a longer one is.
+    assert_eq!(figures["next_turn_usd"], Value::Null);
+    let said = explained(&gateway, turn(2_500, "one")).await;
+    let figures = &candidate(&said, "a")["figures"];
+    let next = figures["prompt_tokens"].as_u64().unwrap() + 10;
+    assert_eq!(figures["next_turn_usd"], usd(next * 7 + 10 * 10));
     // Each counts a prompt in its own way, which its answers have shown.
     assert_eq!(other["cost_usd"], usd(other["prompt_tokens"].as_u64().unwrap() * 8 + 10 * 8));
     // A prompt that is new for the most part is worth no more than its cached part.

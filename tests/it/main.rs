@@ -16,6 +16,7 @@ mod concurrency;
 mod constraints;
 mod continuation;
 mod costs;
+mod day;
 mod disguised;
 mod exhausted;
 mod failover;

@@ -25,7 +25,8 @@ pub use vendors::VENDORS;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pilot {
     Policy(PolicyName),
-    /// Sends each call where it really costs least, among the vendors that will serve it.
+    /// Sends each call where it really costs least, among the vendors that will serve it: it knows the length of the answer
+    /// and every further turn of the conversation, and what those will cost there.
     CostOracle,
     /// Sends each call where its whole answer is soonest by the vendors' true speeds of the moment, among those that will
     /// serve it. What no one can know, the luck of the single call, it does not know either.
@@ -58,10 +59,5 @@ impl Outcome {
     pub fn whole_mean(&self) -> f64 {
         let sum: f64 = self.wholes.iter().map(Duration::as_secs_f64).sum();
         sum / self.wholes.len() as f64
-    }
-
-    /// Everything that was charged, in millionths of a dollar.
-    pub fn cost_micros(&self) -> f64 {
-        self.cost.picos() as f64 / 1e6
     }
 }

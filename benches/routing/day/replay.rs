@@ -132,14 +132,7 @@ impl<'a> Replay<'a> {
 
     /// A call comes in and is planned by what the gateway knows.
     fn plan(&mut self, index: usize) {
-        let call = self.call(index);
-        let ask = Ask {
-            prompt_tokens: call.prompt_estimate,
-            output_max: call.output_max,
-            wants: Wants { tools: call.tools, ..Wants::default() },
-            conversation: call.conversation,
-            ..Ask::of_model(MODEL, UNIX_MIDNIGHT + self.now_ms / 1_000)
-        };
+        let ask = asked(self.call(index));
         let plan = plan_with(self.route, ask, self.now(), &|| self.dice.borrow_mut().f64());
         let flight = Flight {
             queue: plan.targets.iter().map(|it| it.slot).collect(),
@@ -266,7 +259,7 @@ impl<'a> Replay<'a> {
         } else {
             target.experience.pace.whole(call.output_tokens, Duration::from_millis(served.whole_ms), now);
         }
-        self.route.output.note(call.output_tokens);
+        self.route.output.note(asked(call).output_kind(), call.output_tokens);
         target.experience.calibration.learn(call.prompt_estimate, served.usage.input);
         if let Some(conversation) = call.conversation {
             let tokens = served.usage.input + served.usage.output;
@@ -285,15 +278,17 @@ impl<'a> Replay<'a> {
     /// A call comes in and goes where an oracle knows it is served best.
     fn foresee(&mut self, index: usize, pilot: Pilot) {
         let call = self.call(index);
-        let merit = |it: &Served| match pilot {
+        let merit = |(slot, it): &(usize, Served)| match pilot {
             Pilot::TimeOracle => it.whole_ms_mean,
-            Pilot::CostOracle | Pilot::Policy(_) => it.cost.picos() as f64,
+            Pilot::CostOracle | Pilot::Policy(_) => {
+                it.cost.plus(self.world.later(*slot, self.traffic, call)).picos() as f64
+            }
         };
         let answers = (0..VENDORS.len()).filter_map(|slot| match self.world.peek(slot, call, self.now_ms) {
             Answer::Served(served) => Some((slot, served)),
             _ => None,
         });
-        let Some((slot, served)) = answers.min_by(|(_, a), (_, b)| merit(a).total_cmp(&merit(b))) else {
+        let Some((slot, served)) = answers.min_by(|a, b| merit(a).total_cmp(&merit(b))) else {
             self.outcome.failures += 1;
             return;
         };
@@ -303,6 +298,17 @@ impl<'a> Replay<'a> {
         }
         self.now_ms += served.whole_ms;
         self.serve(call, slot, served.cost);
+    }
+}
+
+/// What the gateway knows of a call.
+fn asked(call: &Call) -> Ask {
+    Ask {
+        prompt_tokens: call.prompt_estimate,
+        output_max: call.output_max,
+        wants: Wants { tools: call.tools, ..Wants::default() },
+        conversation: call.conversation,
+        ..Ask::of_model(MODEL, UNIX_MIDNIGHT + call.at_ms / 1_000)
     }
 }
 

@@ -48,6 +48,6 @@ fn target(slot: usize, vendor: &Vendor, metrics: &Metrics) -> Target {
 
 /// What the targets really charge.
 pub fn prices(route: &Route) -> Vec<Arc<Price>> {
-    let price = |it: &Arc<Target>| it.price(MODEL).expect("each of the four has a price");
+    let price = |it: &Arc<Target>| it.price(MODEL).expect("each of the four has a price").into_owned();
     route.targets.iter().map(price).collect()
 }

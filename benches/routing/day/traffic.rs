@@ -1,5 +1,7 @@
 //! Who asks what when: short chats, long documents, tool calls and conversations, more of them by day than by night.
 
+use std::collections::HashMap;
+
 use fastrand::Rng;
 
 use super::dice::{around_median, gap};
@@ -33,6 +35,8 @@ pub struct Call {
     /// The client's bound on it.
     pub output_max: Option<u64>,
     pub conversation: Option<u64>,
+    /// The call that goes on with the conversation.
+    pub next_turn: Option<usize>,
     pub tools: bool,
     pub streams: bool,
     /// The luck of this call at each vendor is drawn from here.
@@ -64,7 +68,18 @@ impl Traffic {
         }
         calls.retain(|it| it.at_ms < end_ms as u64);
         calls.sort_by_key(|it| it.at_ms);
+        link_turns(&mut calls);
         Self { calls, seed }
+    }
+}
+
+/// Tells each turn of a conversation which call is the next.
+fn link_turns(calls: &mut [Call]) {
+    let mut later = HashMap::new();
+    for index in (0..calls.len()).rev() {
+        if let Some(conversation) = calls[index].conversation {
+            calls[index].next_turn = later.insert(conversation, index);
+        }
     }
 }
 
@@ -127,6 +142,7 @@ impl Shape {
             output_tokens: draw(self.output, rng).clamp(5, bound),
             output_max: self.output_max,
             conversation: None,
+            next_turn: None,
             tools: false,
             streams: true,
             seed: rng.u64(..),

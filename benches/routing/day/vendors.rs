@@ -55,10 +55,10 @@ pub const VENDORS: [Vendor; 4] = [
     // Twice the price at its peak hours, as DeepSeek has them; unreachable for twenty minutes.
     Vendor {
         name: "tides",
-        price: r#"{input: 0.3, cached_input: 0.15, output: 1, when: [
-            {utc: ["01:00-04:00", "06:00-10:00"], input: 0.6, cached_input: 0.3, output: 2}]}"#,
+        price: r#"{input: 0.26, cached_input: 0.13, output: 0.9, when: [
+            {utc: ["01:00-04:00", "06:00-10:00"], input: 0.52, cached_input: 0.26, output: 1.8}]}"#,
         weight: 2,
-        tokenizer: 1_080,
+        tokenizer: 1_030,
         first_ms: 800.0,
         first_sigma: 0.5,
         token_us: 22_000.0,

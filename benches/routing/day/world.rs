@@ -11,7 +11,7 @@ use tollgate::price::Price;
 
 use super::dice::around_mean;
 use super::route::UNIX_MIDNIGHT;
-use super::traffic::Call;
+use super::traffic::{Call, Traffic};
 use super::vendors::{VENDORS, Vendor};
 
 /// What comes of one attempt.
@@ -139,18 +139,35 @@ impl World {
     fn usage(&self, slot: usize, call: &Call, now_ms: u64, output: u64) -> Usage {
         let input = VENDORS[slot].counted(call.prompt_tokens);
         let held = call.conversation.and_then(|it| self.cached.get(&(slot, it)));
-        let cached_input = match held {
-            Some((tokens, used_ms)) if now_ms.saturating_sub(*used_ms) <= VENDORS[slot].cache_ms => {
-                let tokens = (*tokens).min(input);
-                if tokens < CACHED_TOKENS_MIN { 0 } else { tokens / CACHED_BLOCK * CACHED_BLOCK }
-            }
-            _ => 0,
-        };
+        let fresh = held.filter(|(_, used_ms)| now_ms.saturating_sub(*used_ms) <= VENDORS[slot].cache_ms);
+        let cached_input = fresh.map_or(0, |(tokens, _)| cached(*tokens, input));
         Usage { input, cached_input, output, ..Usage::default() }
+    }
+
+    /// What the conversation's further turns will cost at that vendor when this one goes there and they all follow.
+    pub fn later(&self, slot: usize, traffic: &Traffic, call: &Call) -> Money {
+        let (mut sum, mut before) = (Money::ZERO, call);
+        while let Some(turn) = before.next_turn.map(|it| &traffic.calls[it]) {
+            let vendor = &VENDORS[slot];
+            let input = vendor.counted(turn.prompt_tokens);
+            let held = vendor.counted(before.prompt_tokens) + before.output_tokens;
+            let is_fresh = turn.at_ms - before.at_ms <= vendor.cache_ms;
+            let cached_input = if is_fresh { cached(held, input) } else { 0 };
+            let usage = Usage { input, cached_input, output: turn.output_tokens, ..Usage::default() };
+            sum = sum.plus(self.cost(slot, &usage, turn.at_ms));
+            before = turn;
+        }
+        sum
     }
 
     fn cost(&self, slot: usize, usage: &Usage, now_ms: u64) -> Money {
         let at = UNIX_MIDNIGHT + now_ms / 1_000;
         self.prices[slot].cost(usage, at, ServiceTier::Default).expect("the four prices hold on every day")
     }
+}
+
+/// Of a prompt that begins with so many tokens that the vendor holds, what it charges as cached.
+fn cached(held: u64, prompt: u64) -> u64 {
+    let tokens = held.min(prompt);
+    if tokens < CACHED_TOKENS_MIN { 0 } else { tokens / CACHED_BLOCK * CACHED_BLOCK }
 }
