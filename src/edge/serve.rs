@@ -345,7 +345,7 @@ fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>, watch: &
         Ok(delivery) => {
             end.takes(delivery.reading);
             let whole = matches!(delivery.body, AnswerBody::Whole(_));
-            let cost = end.settled().filter(|_| whole).and_then(|it| it.cost);
+            let cost = whole.then(|| end.whole_cost()).flatten();
             let mut response = Response::new(Body::answer(delivery.body, end, watch));
             *response.status_mut() = delivery.status;
             *response.headers_mut() = headers::to_client(&delivery.headers);

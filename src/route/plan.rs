@@ -108,8 +108,11 @@ fn sift<'a>(route: &'a Route, ask: &Ask, now: Instant) -> Sifted<'a> {
         unwell: Vec::new(),
         excluded: Vec::new(),
     };
+    let reckons = route.reckons();
     for target in &route.targets {
-        let candidate = Candidate { target, figures: figures(route, target, ask, now) };
+        // A call that can go to one place only is not reckoned.
+        let figures = if reckons { figures(route, target, ask, now) } else { Figures::UNRECKONED };
+        let candidate = Candidate { target, figures };
         let misfit = misfit(route, target, ask, &candidate.figures);
         let unwell = target.health.exclusion(target.model_for(&ask.model), now);
         match (misfit, unwell) {

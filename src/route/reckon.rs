@@ -63,6 +63,17 @@ fn is_further_turn(warm: &Warm, prompt_tokens: u64) -> bool {
 }
 
 impl Figures {
+    /// Nothing is expected.
+    pub const UNRECKONED: Self = Self {
+        prompt_tokens: 0,
+        cached_tokens: 0,
+        output_tokens: 0,
+        cost: None,
+        next_turn: None,
+        pace: None,
+        share: 1.0,
+    };
+
     /// What decides about price: the cost of this turn and of the next, so that a conversation moves to where it is
     /// cached cheaply although the move itself costs more.
     pub fn outlay(&self) -> Option<Money> {

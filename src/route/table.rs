@@ -100,7 +100,11 @@ impl Route {
 
     /// Whether where a call goes depends on what is in it.
     pub fn reckons(&self) -> bool {
-        self.targets.len() > 1 || self.canary.is_some() || self.bounds.price.is_some() || !self.on.is_empty()
+        self.targets.len() > 1
+            || self.canary.is_some()
+            || self.bounds.price.is_some()
+            || self.bounds.first_token.is_some()
+            || !self.on.is_empty()
     }
 }
 

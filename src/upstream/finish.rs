@@ -30,6 +30,8 @@ pub struct FinishGuard {
     target: Option<Arc<Target>>,
     reading: Option<Reading>,
     bill: Option<Bill>,
+    /// What a whole answer cost, once that is known.
+    known: Option<Settled>,
     /// The client asked for a last comment with usage and cost.
     pub tells_usage: bool,
     /// The answer that broke off, while another target is asked to go on with it.
@@ -68,6 +70,7 @@ impl FinishGuard {
             target: None,
             reading: None,
             bill: None,
+            known: None,
             tells_usage: false,
             broken: None,
             before: None,
@@ -112,6 +115,12 @@ impl FinishGuard {
         let (bill, before) = (self.bill.as_ref()?, self.before.as_ref());
         let own = bill.settle(self.reading.as_ref()?);
         [before.and_then(|it| bill.settle(it)), own].into_iter().flatten().reduce(Settled::plus)
+    }
+
+    /// What the whole answer that was taken cost. Nothing more will be read of it, so this is settled for good.
+    pub fn whole_cost(&mut self) -> Option<Money> {
+        self.known = self.bill.as_ref()?.settle(self.reading.as_ref()?);
+        self.known?.cost
     }
 
     /// The answer that the client gets is this one; what is read of it from now on belongs to the call.
@@ -204,8 +213,8 @@ impl FinishGuard {
 
     /// Takes what was read of the answer into the record, and tells routing and metrics what it showed.
     fn read_up(&mut self) {
-        let settled = self.bill.as_ref().zip(self.reading.as_ref()).and_then(|(bill, it)| bill.settle(it));
         let (Some(reading), Some(bill)) = (&self.reading, &self.bill) else { return };
+        let settled = self.known.or_else(|| bill.settle(reading));
         self.record.service_tier = reading.service_tier;
         self.record.events = reading.events;
         self.record.slow = reading.slow;
