@@ -122,6 +122,9 @@ fn candidates(snapshot: &Snapshot, plan: &Plan, now: Instant) -> Vec<Value> {
             "tried": place < bounds.attempts_max,
             "reason": reason(plan, &candidate) + budget(target) + places(target),
             "figures": told(&candidate.figures),
+            "price": price(target, plan, &candidate.figures),
+            "context": target.context(target.model_for(plan.model())),
+            "tags": target.tags,
         })
     };
     plan.targets.iter().enumerate().map(candidate).collect()
@@ -136,6 +139,16 @@ fn reason(plan: &Plan, candidate: &Candidate<'_>) -> String {
         Some(canary) => format!("in service; the canary, drawn for {} % of the calls", canary.percent),
         None => policy::reason(plan.route.policy, candidate),
     }
+}
+
+/// The rates that hold for this call, per million tokens, and who says so; null where no price is known.
+fn price(target: &Target, plan: &Plan, figures: &Figures) -> Option<Value> {
+    let price = target.price(target.model_for(plan.model()))?;
+    let row = price.row(plan.ask.at)?;
+    let rates = row.rates_for(plan.ask.at, figures.prompt_tokens).in_decimals();
+    let rates: serde_json::Map<String, Value> =
+        rates.into_iter().map(|(part, amount)| (part.to_owned(), amount.into())).collect();
+    Some(json!({"currency": row.currency(), "source": row.source(), "rates": rates}))
 }
 
 fn told(figures: &Figures) -> Value {

@@ -113,6 +113,45 @@ impl Row {
     }
 }
 
+impl Row {
+    pub fn currency(&self) -> &'static str {
+        match self.money {
+            Denomination::Dollars => "usd",
+            Denomination::Yuan { .. } => "cny",
+        }
+    }
+
+    /// Who says what the row says, and when they did.
+    pub fn source(&self) -> String {
+        let origin = &self.origin;
+        let place = if origin.is_configured { "gateway.yaml" } else { "" };
+        let parts = [place, &origin.source, &origin.date];
+        parts.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Rates {
+    /// Each part in its row's currency: per million tokens, and per request.
+    pub fn in_decimals(&self) -> [(&'static str, String); 9] {
+        [
+            ("input", decimal(self.input)),
+            ("output", decimal(self.output)),
+            ("cached_input", decimal(self.cached_input)),
+            ("cache_write", decimal(self.cache_write)),
+            ("cache_write_1h", decimal(self.cache_write_1h)),
+            ("reasoning", decimal(self.reasoning)),
+            ("audio_input", decimal(self.audio_input)),
+            ("audio_output", decimal(self.audio_output)),
+            ("per_request", money::Money::from_picos(self.per_request).to_string()),
+        ]
+    }
+}
+
+/// Millionths as a plain decimal: picos per token are millionths of a dollar per million tokens.
+pub fn decimal(millionths: u64) -> String {
+    money::Money::from_picos(millionths.saturating_mul(1_000_000)).to_string()
+}
+
 /// What rows are read by.
 #[derive(Debug)]
 pub(super) struct Terms {

@@ -9,7 +9,7 @@ use crate::api::money::Money;
 use crate::config::Loaded;
 use crate::price::book::Owner;
 use crate::price::calendar::describe;
-use crate::price::rates::{Denomination, Rates, Row, When};
+use crate::price::rates::{Rates, Row, When, decimal};
 use crate::price::{Price, PriceBook};
 
 /// A price and what it is the price of.
@@ -89,25 +89,6 @@ fn is_meant(book: &PriceBook, known: &Known, model: &str) -> bool {
     found(model) || model.split_once('/').is_some_and(|(first, rest)| first == owner && found(rest))
 }
 
-/// Millionths as a plain decimal: picos per token are millionths of a dollar per million tokens.
-fn decimal(millionths: u64) -> String {
-    Money::from_picos(millionths.saturating_mul(1_000_000)).to_string()
-}
-
-fn currency(row: &Row) -> &'static str {
-    match row.money {
-        Denomination::Dollars => "usd",
-        Denomination::Yuan { .. } => "cny",
-    }
-}
-
-fn origin(row: &Row) -> String {
-    let origin = &row.origin;
-    let place = if origin.is_configured { "gateway.yaml" } else { "" };
-    let parts = [place, &origin.source, &origin.date];
-    parts.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(", ")
-}
-
 /// `always`, or the moment it begins.
 fn since(row: &Row) -> String {
     if row.from == 0 { "always".to_owned() } else { describe(row.from) }
@@ -156,11 +137,11 @@ fn line(known: &Known, now: u64) -> [String; 10] {
         decimal(rates.input),
         decimal(rates.cached_input),
         decimal(rates.output),
-        currency(row).into(),
+        row.currency().into(),
         hours(row, now).into(),
         since(row),
         next,
-        origin(row),
+        row.source(),
     ]
 }
 
@@ -177,7 +158,7 @@ fn details(text: &mut String, known: &Known, now: u64) {
         let mark = if now_in_force { "in force" } else { "not now" };
         let until =
             if row.until == u64::MAX { String::new() } else { format!(" until {}", describe(row.until)) };
-        let _ = writeln!(text, "  since {}{until}: {mark}; {}", since(row), origin(row));
+        let _ = writeln!(text, "  since {}{until}: {mark}; {}", since(row), row.source());
         let own_holds = now_in_force && row.met(now, 0).is_none();
         let _ = writeln!(text, "    {}{}", parts(row, &row.rates), if own_holds { "  <- now" } else { "" });
         for when in &row.when {
@@ -197,7 +178,7 @@ fn details(text: &mut String, known: &Known, now: u64) {
 
 /// The parts that differ from the plainer ones they default to.
 fn parts(row: &Row, rates: &Rates) -> String {
-    let mut text = format!("{} input {}", currency(row), decimal(rates.input));
+    let mut text = format!("{} input {}", row.currency(), decimal(rates.input));
     let parts = [
         ("cached", rates.cached_input, rates.input),
         ("cache write", rates.cache_write, rates.input),
@@ -249,7 +230,7 @@ fn known_json(known: &Known, now: u64) -> Value {
             "origin": if row.origin.is_configured { "gateway.yaml" } else { "catalogue" },
             "source": row.origin.source,
             "date": row.origin.date,
-            "currency": currency(row),
+            "currency": row.currency(),
             "rates": rates_json(&row.rates),
             "when": conditions.collect::<Vec<_>>(),
             "service_tiers": multiples(row).collect::<std::collections::BTreeMap<_, _>>(),
@@ -266,15 +247,5 @@ fn known_json(known: &Known, now: u64) -> Value {
 }
 
 fn rates_json(rates: &Rates) -> Value {
-    json!({
-        "input": decimal(rates.input),
-        "output": decimal(rates.output),
-        "cached_input": decimal(rates.cached_input),
-        "cache_write": decimal(rates.cache_write),
-        "cache_write_1h": decimal(rates.cache_write_1h),
-        "reasoning": decimal(rates.reasoning),
-        "audio_input": decimal(rates.audio_input),
-        "audio_output": decimal(rates.audio_output),
-        "per_request": Money::from_picos(rates.per_request).to_string(),
-    })
+    rates.in_decimals().into_iter().map(|(part, amount)| (part.to_owned(), Value::from(amount))).collect()
 }
