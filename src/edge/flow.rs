@@ -234,6 +234,9 @@ impl Flowing {
             }
             Some(Err(error)) => {
                 note_failure(relay.upstream(), &error);
+                if verdict(error.kind) == Some(Verdict::Failed) {
+                    reading.cut(std::time::Instant::now());
+                }
                 if let Some(late) = self.succession.seek(relay, &error, &mut self.end) {
                     self.source = Source::waiting(late, WAITING_BEAT);
                     return Poll::Ready(Some(Ok(Frame::data(CONTINUED))));

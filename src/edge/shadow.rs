@@ -13,7 +13,8 @@ use crate::edge::flow::Watch;
 use crate::edge::gateway::{Gateway, Serving};
 use crate::route::ask::Ask;
 use crate::route::plan::{Plan, plan};
-use crate::telemetry::{CallRecord, Ended};
+use crate::route::target::Target;
+use crate::telemetry::{CallRecord, Ended, EndpointKind};
 use crate::upstream::call::Call;
 use crate::upstream::dispatch::{DispatchBounds, Dispatcher};
 use crate::upstream::finish::FinishGuard;
@@ -39,16 +40,22 @@ pub fn mirror(
     record: &CallRecord,
 ) {
     let Some(shadow) = &planned.route.shadow else { return };
-    if fastrand::u32(0..100) >= shadow.percent || gateway.is_stopping() {
+    // What we do not know may leave something behind, such as a job that somebody pays for.
+    let is_known = call.kind != EndpointKind::Other;
+    if !is_known || fastrand::u32(0..100) >= shadow.percent || gateway.is_stopping() {
         return;
     }
     // A copy says nothing of where the conversation is.
     let ask = Ask { conversation: None, ..planned.ask.clone() };
     let plan = plan(&shadow.route, ask, Instant::now());
-    // A target that is out is not tried for nobody's sake.
-    let (false, Some(call), Ok(place)) =
-        (plan.panic, call.again(), gateway.shadows.0.clone().try_acquire_owned())
-    else {
+    let is_full =
+        |it: &Arc<Target>| serving.snapshot.upstreams[it.slot].places.is_full(it.model_for(plan.model()));
+    // A target that is out is not tried for nobody's sake, and the queue is for those who wait for an answer.
+    let (false, Some(call), Ok(place)) = (
+        plan.panic || plan.targets.iter().any(is_full),
+        call.again(),
+        gateway.shadows.0.clone().try_acquire_owned(),
+    ) else {
         return;
     };
     let record = CallRecord { started: Instant::now(), shadow: true, ..record.clone() };

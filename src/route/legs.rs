@@ -53,6 +53,9 @@ pub struct Legs<'a> {
     /// Targets that failed, by upstream and model: however routes name each other, each is asked once. At most as many
     /// as a call has attempts.
     asked: Vec<(usize, &'a str)>,
+    /// Routes that were begun, and for which model: whichever way one is reached again, it has nothing new to offer. At most
+    /// as many as are configured.
+    begun: Vec<(&'a Arc<Route>, &'a str)>,
 }
 
 /// A route on the way.
@@ -170,6 +173,7 @@ impl<'a> Legs<'a> {
             full: VecDeque::new(),
             resorts: VecDeque::new(),
             asked: Vec::new(),
+            begun: Vec::new(),
         };
         legs.enter(plan, &plan.route, &plan.ask.model, plan.targets.iter());
         legs
@@ -199,7 +203,12 @@ impl<'a> Legs<'a> {
             self.resorts.push_back(out);
             frame.rate_limited = plan.is_cooling();
         }
+        self.begun.push((route, model));
         self.waiting.extend(self.frame.replace(frame));
+    }
+
+    fn has_begun(&self, route: &Arc<Route>, model: &str) -> bool {
+        self.begun.iter().any(|(it, of)| Arc::ptr_eq(it, route) && *of == model)
     }
 
     fn enter_fallback(&mut self, route: &'a Arc<Route>, model: &'a str, now: Instant) {
@@ -233,7 +242,9 @@ impl<'a> Legs<'a> {
                 }
                 Some(Step::Route { route, model }) => {
                     let model = model.unwrap_or(frame.model);
-                    self.enter_fallback(route, model, now);
+                    if !self.has_begun(route, model) {
+                        self.enter_fallback(route, model, now);
+                    }
                 }
                 None => match frame.late() {
                     Some(cause) => frame.take(cause),
@@ -281,7 +292,8 @@ impl<'a> Legs<'a> {
                 let id = frame.leg(target).id();
                 id != leg.id() && !self.asked.contains(&id)
             }
-            Step::Again(_) | Step::Route { .. } => true,
+            Step::Route { route, model } => !self.has_begun(route, model.unwrap_or(frame.model)),
+            Step::Again(_) => true,
         })
     }
 

@@ -349,3 +349,26 @@ fn the_dice_are_thrown_only_where_something_is_drawn() {
     plan_with(&route, ask(), now, &dice);
     assert_eq!(thrown.get(), 0);
 }
+
+/// Each route names both of the next two: there are more ways to the last ones than anybody could walk.
+#[test]
+fn a_route_is_walked_once_however_many_ways_lead_to_it() {
+    let now = Instant::now();
+    let options = FallbackOptions { any: vec!["0".into(), "1".into()], ..FallbackOptions::default() };
+    let mut next: Vec<Arc<Route>> = Vec::new();
+    for layer in 0..30 {
+        let place = |it: &str| {
+            let route = next.get(it.parse::<usize>().ok()?)?;
+            Some(Fallback::Route { route: Arc::clone(route), model: None })
+        };
+        let routes = [0, 1].map(|side| {
+            let mut route = route(PolicyName::Priority, &[], now);
+            route.targets = vec![target(2 * layer + side, &Described::default(), now)];
+            route.on = Fallbacks::new(&options, place);
+            Arc::new(route)
+        });
+        next = routes.into();
+    }
+    let walked = walked(&plan(&next[0], ask(), now), Kind::Reset, now);
+    assert_eq!((walked.len(), &walked[..5]), (59, &[58, 56, 54, 52, 50][..]));
+}

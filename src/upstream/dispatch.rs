@@ -200,7 +200,7 @@ impl<'a> Search<'a> {
         let pass = match terms {
             // There is no more than one of these at a time.
             Terms::OnTrial(_) => return Some((terms, None)),
-            Terms::Ordinary if self.left.is_none() => {
+            Terms::Ordinary if self.left.is_none() && self.call.said.is_none() => {
                 target.health.note_first_attempt(rules);
                 return Some((terms, None));
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::api::money::Money;
 use crate::error::Kind;
+use crate::health::{CircuitState, Verdict};
 use crate::route::ask::Ask;
 use crate::route::hedge::HedgeRule;
 use crate::route::legs::Leg;
@@ -13,7 +14,7 @@ use crate::route::reckon::figures;
 use crate::telemetry::HedgeResult;
 use crate::telemetry::{Attempt, EndpointKind};
 use crate::upstream::Seat;
-use crate::upstream::attempt::{AttemptOn, Failed};
+use crate::upstream::attempt::{AttemptOn, Failed, note_flip};
 use crate::upstream::call::{Call, CallBody};
 use crate::upstream::dispatch::{Delivery, Runner, Search, now};
 use crate::upstream::finish::FinishGuard;
@@ -80,6 +81,7 @@ impl<'a> Search<'a> {
         end: &mut FinishGuard,
     ) -> Result<Delivery, (Leg<'a>, Failed)> {
         let attempt = self.attempt(&one.leg, end);
+        let on_trial = matches!(terms, Terms::OnTrial(_));
         let mut first = pin!(attempt.run(terms, seat));
         let second = match tokio::time::timeout(hedging.wait, &mut first).await {
             Ok(result) => return self.settle(one, result, end),
@@ -101,8 +103,7 @@ impl<'a> Search<'a> {
         // The mark of the one that was late: now it is known which of the two is given up, if any.
         end.record.failed_attempts.pop();
         if result.is_ok() {
-            other.mark(end);
-            other.lost(self.call.streams(), end);
+            self.give_up(&other, on_trial && !other.is_second, end);
             end.asks(ended.leg.target, ended.leg.model_sent());
         }
         let earlier = match self.settle(ended, result, end) {
@@ -119,6 +120,17 @@ impl<'a> Search<'a> {
             Err(last) => last,
         };
         Err(self.decisive(earlier, last))
+    }
+
+    /// The other one answered first. A trial that came too late is one that failed: were it only given up, a vendor that
+    /// hangs would be tried again with every call.
+    fn give_up(&self, loser: &Runner<'a>, on_trial: bool, end: &mut FinishGuard) {
+        loser.mark(end);
+        loser.lost(self.call.streams(), end);
+        let (target, now) = (loser.leg.target, now());
+        if on_trial && target.health.circuit(now) != CircuitState::Closed {
+            note_flip(&self.on.upstreams[target.slot], target.health.conclude(Verdict::Failed, now));
+        }
     }
 }
 

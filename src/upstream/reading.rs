@@ -112,6 +112,11 @@ impl Reading {
         }
     }
 
+    /// The vendor broke it off: however soon it began, its target is no quick one.
+    pub fn cut(&self, now: Instant) {
+        self.target.experience.pace.failed(Duration::ZERO, now);
+    }
+
     /// Tokens of the content so far, by an estimate: vendors put about a token into an event, or more text into fewer.
     pub fn content_tokens(&self) -> u64 {
         match self.content {

@@ -110,16 +110,27 @@ impl Graft {
         if !(facts.content || facts.finished || facts.error || facts.usage.is_some()) {
             return;
         }
-        let must_pass = facts.finished || facts.usage.is_some();
+        let is_end = facts.finished || facts.usage_only;
+        // Some state their usage with every event, and not only at the end.
+        let must_pass = is_end || facts.usage.is_some();
         let chunk = serde_json::from_slice::<Chunk>(data).ok();
         let text = chunk.as_ref().and_then(Chunk::text);
-        let content = self.without_repetition(text, must_pass, data, fitted);
+        let content = self.without_repetition(text, (is_end, must_pass), data, fitted);
         let Some(chunk) = chunk else { return fitted.extend_from_slice(event) };
         if matches!(content, Content::HeldBack) {
             return;
         }
+        let text = match content {
+            Content::Text(text) => Some(text),
+            _ => None,
+        };
+        self.write(data, &chunk, text, fitted);
+    }
+
+    /// Writes an event of the second stream as one of the first, perhaps with another `text`.
+    fn write(&self, data: &[u8], chunk: &Chunk<'_>, text: Option<String>, fitted: &mut BytesMut) {
         let mut edits = Edits::default();
-        if let (Content::Text(text), Some(place)) = (content, chunk.content()) {
+        if let (Some(text), Some(place)) = (text, chunk.content()) {
             edits.replace(place_of(data, place), Value::from(text).to_string());
         }
         if let (Some(id), Some(place)) = (&self.id, chunk.id) {
@@ -137,14 +148,14 @@ impl Graft {
     fn without_repetition(
         &mut self,
         text: Option<String>,
-        must_pass: bool,
+        (is_end, must_pass): (bool, bool),
         data: &[u8],
         fitted: &mut BytesMut,
     ) -> Content {
         let Some(mut repetition) = self.repetition.take() else { return Content::AsItIs };
         let Some(text) = text else {
             // The end is no place to hold anything back.
-            match must_pass {
+            match is_end {
                 true => self.let_out(repetition, fitted),
                 false => self.repetition = Some(repetition),
             }
@@ -157,11 +168,11 @@ impl Graft {
                 false => Content::Text(new.to_owned()),
             };
         }
-        if rest.starts_with(&text) && !must_pass {
+        if rest.starts_with(&text) && !is_end {
             repetition.heard += text.len();
             repetition.last = data.to_vec();
             self.repetition = Some(repetition);
-            return Content::HeldBack;
+            return if must_pass { Content::Text(String::new()) } else { Content::HeldBack };
         }
         self.let_out(repetition, fitted);
         Content::AsItIs
@@ -174,15 +185,8 @@ impl Graft {
             return;
         }
         let Ok(chunk) = serde_json::from_slice::<Chunk>(&repetition.last) else { return };
-        let mut edits = Edits::default();
-        if let Some(place) = chunk.content() {
-            let heard = &repetition.said[..repetition.heard];
-            edits.replace(place_of(&repetition.last, place), Value::from(heard).to_string());
-        }
-        if let (Some(id), Some(place)) = (&self.id, chunk.id) {
-            edits.replace(place_of(&repetition.last, place), id.clone());
-        }
-        write_event(&edits.apply(&Bytes::copy_from_slice(&repetition.last)).concat(), fitted);
+        let heard = repetition.said[..repetition.heard].to_owned();
+        self.write(&repetition.last, &chunk, Some(heard), fitted);
     }
 }
 

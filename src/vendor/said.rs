@@ -65,7 +65,8 @@ impl Said {
         }
         let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else { return self.bar() };
         if self.id.is_none() {
-            self.id = chunk.id.map(|it| it.get().to_owned());
+            // Azure's first event has none yet: `""`.
+            self.id = chunk.id.map(RawValue::get).filter(|it| *it != "\"\"").map(str::to_owned);
         }
         if let Some(usage) = chunk.usage.filter(|it| it.get().starts_with('{')) {
             self.usage = Some(usage.get().to_owned());
@@ -158,6 +159,15 @@ mod tests {
         assert!(!heard(&[r#""delta":{"role":"assistant"}"#]).can_go_on(), "nothing was said");
         let long = format!(r#""delta":{{"content":"{}"}}"#, "x".repeat(SAID_BYTES_MAX));
         check(&long);
+    }
+
+    #[test]
+    fn an_id_that_says_nothing_is_none() {
+        let mut said = Said::default();
+        said.hear(br#"{"id":"","choices":[],"prompt_filter_results":[]}"#);
+        said.hear(br#"{"id":null,"choices":[]}"#);
+        said.hear(br#"{"id":"s-1","choices":[{"delta":{"content":"a"}}]}"#);
+        assert_eq!(said.id.as_deref(), Some(r#""s-1""#));
     }
 
     #[test]

@@ -368,3 +368,15 @@ async fn a_client_that_leaves_meanwhile_ends_the_search() {
     let line = gateway.call_line(0).await;
     assert_eq!((&line["ended"], &line["upstream"]), (&"client_gone".into(), &"a".into()), "{line}");
 }
+
+/// To be asked for the rest of an answer is a retry as any other: a vendor that fails is not stormed by it.
+#[tokio::test]
+async fn a_failing_target_without_a_budget_is_not_asked_to_go_on() {
+    let (a, b) = (Vendor::with([Reply::stream(begun()).then_cut()]).await, Vendor::start().await);
+    let budget = "failover: { retry_share_percent: 0, retry_floor: 0 }\n";
+    let gateway = Gateway::start(&continuing(&a, &b, "openai-compatible", budget)).await;
+    b.expect(Reply::status(503, "busy"));
+    assert_eq!(gateway.chat("b/model-b").await.status, 503);
+    check_error(&ask(&gateway, "").await, "no budget");
+    assert_eq!(b.calls(), 1);
+}

@@ -116,6 +116,19 @@ async fn a_vendor_that_refuses_at_once_does_not_win() {
     }
 }
 
+/// A quick beginning is nothing that a client could use.
+#[tokio::test]
+async fn a_vendor_that_breaks_off_does_not_win() {
+    let (a, b) = pair(Reply::stream([role(), delta("x")]).then_cut(), after(SLOW)).await;
+    let gateway = gateway(&a, &b, "policy: fastest, explore_percent: 50").await;
+    warm_up(&gateway).await;
+    let asked = a.calls();
+    for _ in 0..15 {
+        served(&gateway).await;
+    }
+    assert!(a.calls() - asked < 8, "{}", a.calls() - asked);
+}
+
 /// Price and speed by their weights: the same two vendors, one cheap and slow, the other dear and quick.
 #[tokio::test]
 async fn balanced_weighs_price_against_speed() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::client::chat_body;
-use crate::support::{DONE, Gate, Gateway, Reply, Vendor, delta, finish, role};
+use crate::support::{DONE, Gate, Gateway, Reply, Vendor, delta, finish, role, until};
 
 const SOON: &str = "{ after_ms: 60 }";
 const NEVER: &str = "{ after_ms: 600000 }";
@@ -126,7 +126,7 @@ async fn a_failure_of_one_waits_for_the_other() {
                 gate_b.open()
             }
             let labels = [("upstream", failing), ("outcome", "vendor_failed")];
-            crate::support::until("the failure", || async {
+            until("the failure", || async {
                 gateway.metric("tollgate_attempts_total", &labels).await == 1.0
             })
             .await;
@@ -303,4 +303,19 @@ async fn without_a_set_time_the_targets_own_answers_say_what_is_late() {
     a.expect(Reply::hang());
     b.expect(Reply::chat("from b"));
     assert_eq!(gateway.chat("smart").await.served_by(), ("b", "2"));
+}
+
+/// Its trial was given up instead, so that a vendor that hangs was tried again with every call.
+#[tokio::test]
+async fn a_trial_that_comes_too_late_is_one_that_failed() {
+    let (a, b) = (Vendor::with([Reply::status(503, "busy"), Reply::hang()]).await, Vendor::start().await);
+    b.otherwise(Reply::chat("from b"));
+    let gateway = hedged(&[&a, &b], SOON, "circuit: { failures: 1, open_ms: 2000 }\n").await;
+    assert_eq!(gateway.chat("smart").await.served_by(), ("b", "2"));
+    let circuit = async || gateway.upstream("a").await["circuit"].clone();
+    until("a half-open circuit", async || circuit().await == "half_open").await;
+    assert_eq!(gateway.chat("smart").await.served_by(), ("b", "2"));
+    a.client_gone(1).await;
+    assert_eq!(circuit().await, "open");
+    assert_eq!(gateway.chat("smart").await.served_by(), ("b", "1"));
 }

@@ -55,6 +55,7 @@ mod support;
 mod surface;
 mod throughput;
 mod tls;
+mod together;
 mod told_cost;
 mod uploads;
 mod verdicts;

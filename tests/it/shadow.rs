@@ -4,6 +4,10 @@ use crate::support::{Gate, Gateway, Reply, Steady, Vendor, delta, finish, role, 
 
 /// A route `smart` to `model-a` at `a`, mirrored to `model-b` at `b`.
 async fn gateway(a: &str, b: &str, percent: u32, more: &str) -> Gateway {
+    Gateway::start(&yaml(a, b, percent, more)).await
+}
+
+fn yaml(a: &str, b: &str, percent: u32, more: &str) -> String {
     let upstream = |name: &str, url: &str| {
         format!(
             "  {name}: {{ vendor: openai-compatible, base_url: \"{url}\", circuit: {{ failures: 1 }} }}\n"
@@ -12,7 +16,7 @@ async fn gateway(a: &str, b: &str, percent: u32, more: &str) -> Gateway {
     let shadow = format!("{{ target: b/model-b, percent: {percent} }}");
     let route = format!("  - {{ model: smart, targets: [a/model-a], shadow: {shadow} }}\n");
     let upstreams = upstream("a", a) + &upstream("b", b);
-    Gateway::start(&format!("upstreams:\n{upstreams}routes:\n{route}{more}")).await
+    format!("upstreams:\n{upstreams}routes:\n{route}{more}")
 }
 
 #[tokio::test]
@@ -95,4 +99,43 @@ async fn no_share_means_no_mirrored_call_and_a_stop_waits_for_none() {
     gateway.signal("TERM");
     assert!(gateway.wait().await.success());
     shadow.client_gone(0).await;
+}
+
+/// Two clients' jobs would be paid for, and nobody would know of the second.
+#[tokio::test]
+async fn what_may_leave_something_behind_is_not_mirrored() {
+    let (real, shadow) = (Steady::start("real").await, Vendor::with([Reply::chat("shadow")]).await);
+    let gateway = gateway(&real.url(), &shadow.url(), 100, "").await;
+    let job = r#"{"model":"smart","training_file":"file-1"}"#;
+    assert!(gateway.post("/v1/fine_tuning/jobs", job).await.status.is_success());
+    assert_eq!(gateway.chat("smart").await.content(), "real");
+    assert_eq!(shadow.request(0).await.target, "/v1/chat/completions");
+}
+
+/// It took the last place in the queue, and a client was refused for it.
+#[tokio::test]
+async fn a_mirrored_call_does_not_queue_before_clients() {
+    let gate = Gate::new();
+    let (real, shadow) = (Steady::start("real").await, Vendor::start().await);
+    shadow.expect(Reply::chat("first").gate_first(&gate));
+    shadow.expect(Reply::chat("second"));
+    let url = shadow.url();
+    let capped =
+        format!("base_url: \"{url}\", concurrency: {{ calls_max: 1, queue_max: 1, queue_ms: 60000 }},");
+    let yaml = yaml(&real.url(), &url, 100, "").replace(&format!("base_url: \"{url}\","), &capped);
+    let gateway = Gateway::start(&yaml).await;
+    let waiting = async || gateway.metric("tollgate_upstream_waiting", &[("upstream", "b")]).await == 1.0;
+    let (first, second, ()) = tokio::join!(
+        gateway.chat("b/m"),
+        async {
+            gate.reached().await;
+            assert_eq!(gateway.chat("smart").await.content(), "real");
+            gateway.chat("b/m").await
+        },
+        async {
+            until("a client in the queue", waiting).await;
+            gate.open();
+        }
+    );
+    assert_eq!((first.content().as_str(), second.content().as_str()), ("first", "second"));
 }

@@ -114,3 +114,16 @@ fn an_end_in_the_same_event_is_not_lost_with_a_repetition() {
     check(|| graft(SAID, None, true), &[&last(SAID)], &[&last("")]);
     check(|| graft(SAID, None, true), &[&last("Once")], &[&last("Once")]);
 }
+
+/// xAI's way: without its text each event still goes out, for its count.
+#[test]
+fn a_repetition_is_left_out_of_events_that_state_usage() {
+    let counted = |text: &str| {
+        format!(r#"{{"choices":[{{"delta":{{"content":"{text}"}}}}],"usage":{{"prompt_tokens":4}}}}"#)
+    };
+    check(
+        || graft(SAID, None, false),
+        &[&counted(""), &counted("Once upon a time "), &counted("there was a toll gate by"), &counted(" a")],
+        &[&counted(""), &counted(""), &counted("by"), &counted(" a")],
+    );
+}
