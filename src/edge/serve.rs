@@ -268,7 +268,10 @@ fn choose(
     let caller = Caller { client: client.map(|it| &it.name), tags: ask::tags(headers)? };
     let plan = plan(route, ask(route, model, scanned, caller), std::time::Instant::now());
     plan.count_exclusions();
-    end.planned(&plan);
+    // What names no model asks a vendor for no tokens: it reads, say, an answer again that was paid for.
+    if !model.is_empty() {
+        end.planned(&plan);
+    }
     end.tells_usage = headers.get(X_TOLLGATE_USAGE).is_some_and(|it| it == "1");
     Ok(plan)
 }

@@ -84,7 +84,7 @@ impl FinishGuard {
 
     /// The call goes by `plan`, on which its costs depend.
     pub fn planned(&mut self, plan: &Plan) {
-        self.bill = Some(Bill::new(plan));
+        self.bill = Some(Bill::new(plan, self.record.endpoint));
     }
 
     /// A target is asked now.
@@ -213,14 +213,19 @@ impl FinishGuard {
 
     /// Takes what was read of the answer into the record, and tells routing and metrics what it showed.
     fn read_up(&mut self) {
-        let (Some(reading), Some(bill)) = (&self.reading, &self.bill) else { return };
-        let settled = self.known.or_else(|| bill.settle(reading));
+        let Some(reading) = &self.reading else { return };
         self.record.service_tier = reading.service_tier;
         self.record.events = reading.events;
         self.record.slow = reading.slow;
         // The wait for the first content was not for a target that went on with it.
         self.record.first_content = reading.first_content.filter(|_| self.before.is_none());
-        let Some(settled) = settled else { return };
+        let Some(bill) = &self.bill else { return };
+        let Some(settled) = self.known.or_else(|| bill.settle(reading)) else {
+            if self.record.ended == Ended::Complete {
+                reading.target.metrics.costs.paid(None, false);
+            }
+            return;
+        };
         self.record.usage = Some(settled.usage);
         self.record.cost = settled.cost;
         reading.ended(settled.usage.output);

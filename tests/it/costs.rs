@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Gateway, Reply, Vendor, delta, event, finish, over, role, until, usage};
 
 /// Prices of the upstreams that `over` made, in its order.
-fn with_prices(yaml: &str, prices: &[&str]) -> String {
+pub fn with_prices(yaml: &str, prices: &[&str]) -> String {
     let mut yaml = yaml.to_owned();
     for (name, price) in ["a", "b", "c"].iter().zip(prices) {
         let start = format!("  {name}: {{ ");
@@ -16,7 +16,7 @@ fn with_prices(yaml: &str, prices: &[&str]) -> String {
 }
 
 /// One upstream, 2 dollars the million in and 10 out.
-async fn alone(vendor: &Vendor) -> Gateway {
+pub async fn alone(vendor: &Vendor) -> Gateway {
     Gateway::start(&with_prices(
         &over(&[("a", &vendor.url())], ""),
         &["input: 2, output: 10, cached_input: 0.5"],
@@ -24,11 +24,11 @@ async fn alone(vendor: &Vendor) -> Gateway {
     .await
 }
 
-async fn dollars(gateway: &Gateway, family: &str, upstream: &str) -> f64 {
+pub async fn dollars(gateway: &Gateway, family: &str, upstream: &str) -> f64 {
     gateway.metric(&format!("tollgate_{family}"), &[("upstream", upstream)]).await
 }
 
-fn assert_cost(line: &Value, cost: &str) {
+pub fn assert_cost(line: &Value, cost: &str) {
     assert_eq!(line["cost_usd"], cost, "{line}");
 }
 

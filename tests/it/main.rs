@@ -56,6 +56,7 @@ mod surface;
 mod throughput;
 mod tls;
 mod told_cost;
+mod uncounted;
 mod uploads;
 mod verdicts;
 mod waiting;
