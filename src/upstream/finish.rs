@@ -118,9 +118,9 @@ impl FinishGuard {
     }
 
     /// What the whole answer that was taken cost. Nothing more will be read of it, so this is settled for good.
-    pub fn whole_cost(&mut self) -> Option<Money> {
+    pub fn settle_whole(&mut self) -> Option<Settled> {
         self.known = self.bill.as_ref()?.settle(self.reading.as_ref()?);
-        self.known?.cost
+        self.known
     }
 
     /// The answer that the client gets is this one; what is read of it from now on belongs to the call.
