@@ -184,6 +184,7 @@ impl FinishGuard {
             return;
         }
         self.record.ended = ended;
+        self.leave();
         self.restore();
         self.read_up();
         if let Some(target) = &self.target {
@@ -193,6 +194,20 @@ impl FinishGuard {
             self.add(&before);
         }
         self.log.call(&self.record);
+    }
+
+    /// Whoever left while a target was asked leaves its bill: the vendor has the request, and wrote perhaps.
+    fn leave(&mut self) {
+        let is_asked = self.reading.is_none() || self.broken.is_some();
+        let has_left = matches!(self.record.ended, Ended::ClientGone | Ended::Drained);
+        // None while the one tried last has failed.
+        let (true, true, Some(_)) = (is_asked, has_left, &self.record.upstream) else { return };
+        let (Some(bill), Some(target), Some(model)) = (&self.bill, &self.target, &self.record.model_sent)
+        else {
+            return;
+        };
+        self.record.left_cost = bill.wasted(target, model.as_str());
+        target.metrics.costs.wasted(self.record.left_cost.unwrap_or_default());
     }
 
     /// The comment that ends a stream whose client asked what it used.

@@ -228,6 +228,21 @@ async fn a_client_that_leaves_in_the_middle_of_a_stream_is_paid_for() {
     assert_eq!(dollars(&gateway, "cost_usd_total", "a").await, cost);
 }
 
+/// The vendor has the prompt by then, and may have written all of the answer.
+#[tokio::test]
+async fn a_client_that_leaves_before_its_answer_leaves_a_retry_bill() {
+    let a = Vendor::with([Reply::hang()]).await;
+    let gateway = alone(&a).await;
+    tokio::select! {
+        _ = gateway.chat("smart") => panic!("an answer came"),
+        () = until("the request", async || a.seen().first().is_some_and(|it| it.body_complete)) => {}
+    }
+    let line = gateway.call_line(0).await;
+    assert_eq!((&line["ended"], &line["cost_usd"]), (&json!("client_gone"), &Value::Null), "{line}");
+    let spent = dollars(&gateway, "retry_cost_usd_total", "a").await;
+    assert!(spent > 0.0 && line["retry_cost_usd"].as_str().unwrap().parse() == Ok(spent), "{line}");
+}
+
 /// A stream that breaks off after content is the answer, and is paid for as far as it went.
 #[tokio::test]
 async fn a_stream_that_breaks_off_costs_what_came_of_it() {
