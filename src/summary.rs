@@ -7,7 +7,9 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use crate::config::Loaded;
-use crate::names::{ModelName, UpstreamId};
+use crate::names::UpstreamId;
+use crate::route::cause::{Cause, Named, named};
+use crate::route::options::RouteOptions;
 use crate::snapshot::Snapshot;
 
 /// Printed at start: what is on, what is off and why, and a line to try.
@@ -62,25 +64,38 @@ const WITHOUT_PRICES: [&str; 2] = ["openrouter", "sim"];
 
 /// The models that routes and upstreams name and that have no price, each once, with the upstream.
 fn unpriced(loaded: &Loaded) -> BTreeSet<String> {
-    let mut named: Vec<(&UpstreamId, &ModelName)> = Vec::new();
-    for route in &loaded.options.routes {
-        for target in route.targets.iter().filter(|it| it.price.is_none()) {
-            named.extend(target.model.as_ref().or(route.model.as_ref()).map(|it| (&target.upstream, it)));
-        }
-    }
+    let routes = &loaded.options.routes;
+    let mut models: Vec<(&str, &str)> = routes.iter().flat_map(|it| named_by(it, routes)).collect();
     for spec in &loaded.upstreams {
-        named.extend(spec.default_model.iter().map(|it| (&spec.id, it)));
         let own = loaded.options.upstreams.get(&spec.id);
-        named.extend(own.iter().flat_map(|it| &it.models).map(|it| (&spec.id, it)));
+        let listed = spec.default_model.iter().chain(own.iter().flat_map(|it| &it.models));
+        models.extend(listed.map(|it| (spec.id.as_str(), it.as_str())));
     }
-    let is_unknown = |(id, model): &(&UpstreamId, &ModelName)| {
-        let spec = loaded.upstreams.iter().find(|it| it.id == **id);
+    let is_unknown = |(id, model): &(&str, &str)| {
+        let spec = loaded.upstreams.iter().find(|it| it.id.as_str() == *id);
         spec.is_some_and(|it| {
             !WITHOUT_PRICES.contains(&it.vendor.as_str())
-                && loaded.prices.price_at(id.as_str(), &it.vendor, model.as_str()).is_none()
+                && loaded.prices.price_at(id, &it.vendor, model).is_none()
         })
     };
-    named.into_iter().filter(is_unknown).map(|(id, model)| format!("{id}/{model}")).collect()
+    models.into_iter().filter(is_unknown).map(|(id, model)| format!("{id}/{model}")).collect()
+}
+
+/// Upstream and model of all targets that a route names without a price, those aside and those it goes on to too.
+fn named_by<'a>(route: &'a RouteOptions, routes: &'a [RouteOptions]) -> Vec<(&'a str, &'a str)> {
+    let canary = route.canary.as_ref().map(|it| &it.target);
+    let shadow = route.shadow.as_ref().map(|it| &it.target);
+    let targets = route.targets.iter().chain(canary).chain(shadow).filter(|it| it.price.is_none());
+    let targets = targets.filter_map(|it| {
+        let model = it.model.as_ref().or(route.model.as_ref())?;
+        Some((it.upstream.as_str(), model.as_str()))
+    });
+    let on = Cause::ALL.into_iter().flat_map(|it| route.on.of(it));
+    let on = on.filter_map(|it| match named(it, routes)? {
+        Named::Target { upstream, model } => Some((upstream, model)),
+        Named::Route(_) => None,
+    });
+    targets.chain(on).collect()
 }
 
 fn upstreams(text: &mut String, on: &[&str], off: &[(UpstreamId, String)], absent: &[(UpstreamId, String)]) {

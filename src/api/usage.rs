@@ -34,6 +34,11 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Whether anything was counted or charged: some servers state nothing but zeros.
+    pub fn says_something(&self) -> bool {
+        self.input > 0 || self.output > 0 || self.stated_cost.is_some()
+    }
+
     /// The tokens of two calls that made one answer.
     pub fn plus(self, other: Self) -> Self {
         let cost = match (self.stated_cost, other.stated_cost) {

@@ -39,6 +39,8 @@ const X_TOLLGATE_UPSTREAM: HeaderName = HeaderName::from_static("x-tollgate-upst
 const X_TOLLGATE_MODEL: HeaderName = HeaderName::from_static("x-tollgate-model");
 const X_TOLLGATE_ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
 const X_TOLLGATE_COST_USD: HeaderName = HeaderName::from_static("x-tollgate-cost-usd");
+/// `1`: the vendor counted no tokens, and the cost is by the gateway's estimate of them.
+const X_TOLLGATE_COST_ESTIMATED: HeaderName = HeaderName::from_static("x-tollgate-cost-estimated");
 /// `1`: the client wants a stream to end with a comment that tells its usage and cost.
 const X_TOLLGATE_USAGE: HeaderName = HeaderName::from_static("x-tollgate-usage");
 
@@ -268,7 +270,10 @@ fn choose(
     let caller = Caller { client: client.map(|it| &it.name), tags: ask::tags(headers)? };
     let plan = plan(route, ask(route, model, scanned, caller), std::time::Instant::now());
     plan.count_exclusions();
-    end.planned(&plan);
+    // What names no model asks a vendor for no tokens: it reads, say, an answer again that was paid for.
+    if !model.is_empty() {
+        end.planned(&plan);
+    }
     end.tells_usage = headers.get(X_TOLLGATE_USAGE).is_some_and(|it| it == "1");
     Ok(plan)
 }
@@ -345,13 +350,17 @@ fn finished(result: Result<Delivery, Error>, mut end: Box<FinishGuard>, watch: &
         Ok(delivery) => {
             end.takes(delivery.reading);
             let whole = matches!(delivery.body, AnswerBody::Whole(_));
-            let cost = whole.then(|| end.whole_cost()).flatten();
+            let settled = whole.then(|| end.settle_whole()).flatten();
+            let cost = settled.and_then(|it| it.cost);
             let mut response = Response::new(Body::answer(delivery.body, end, watch));
             *response.status_mut() = delivery.status;
             *response.headers_mut() = headers::to_client(&delivery.headers);
             name_target(response.headers_mut(), delivery.upstream.spec.id.as_str(), &delivery.model);
             if let Some(cost) = cost.and_then(|it| HeaderValue::try_from(it.to_string()).ok()) {
                 response.headers_mut().insert(X_TOLLGATE_COST_USD, cost);
+                if settled.is_some_and(|it| it.usage.estimated) {
+                    response.headers_mut().insert(X_TOLLGATE_COST_ESTIMATED, HeaderValue::from_static("1"));
+                }
             }
             response
         }

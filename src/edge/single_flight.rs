@@ -33,7 +33,8 @@ use crate::upstream::room::Place;
 const X_TOLLGATE_SHARED: HeaderName = HeaderName::from_static("x-tollgate-shared");
 
 /// Headers of the answer that belong to the call that asked, and to no other.
-const OF_THE_LEADER: [&str; 3] = ["x-request-id", "x-tollgate-attempts", "x-tollgate-cost-usd"];
+const OF_THE_LEADER: [&str; 4] =
+    ["x-request-id", "x-tollgate-attempts", "x-tollgate-cost-usd", "x-tollgate-cost-estimated"];
 
 /// Parts of the board, so that calls on different cores seldom meet at one lock.
 const SHARDS: usize = 64;

@@ -62,6 +62,8 @@ pub struct CallRecord {
     pub usage: Option<Usage>,
     /// What the answer cost; none where no price is known.
     pub cost: Option<Money>,
+    /// What the attempt is estimated to cost whose answer had not begun when the call ended.
+    pub left_cost: Option<Money>,
     /// The tier the vendor says it served the call in; it decides the price.
     pub service_tier: Option<ServiceTier>,
     /// From the start of the call to the first content.
@@ -102,6 +104,7 @@ impl CallRecord {
             failed_attempts: Vec::new(),
             usage: None,
             cost: None,
+            left_cost: None,
             service_tier: None,
             first_content: None,
             events: 0,
@@ -121,9 +124,9 @@ impl CallRecord {
         self.failed_attempts.len() + answered
     }
 
-    /// What the failed attempts are estimated to have cost; none where nothing.
+    /// What the attempts are estimated to have cost that the client saw nothing of; none where nothing.
     pub fn retry_cost(&self) -> Option<Money> {
-        self.failed_attempts.iter().filter_map(|it| it.cost).reduce(Money::plus)
+        self.failed_attempts.iter().filter_map(|it| it.cost).chain(self.left_cost).reduce(Money::plus)
     }
 
     /// WARN where an answer was lost or was saved by another upstream; a client's own mistake is no concern of

@@ -11,6 +11,7 @@ use crate::route::ask::Ask;
 use crate::route::plan::Plan;
 use crate::route::table::Route;
 use crate::route::target::Target;
+use crate::telemetry::EndpointKind;
 use crate::telemetry::costs::Compared;
 use crate::upstream::reading::Reading;
 
@@ -18,6 +19,7 @@ use crate::upstream::reading::Reading;
 pub struct Bill {
     route: Arc<Route>,
     ask: Ask,
+    kind: EndpointKind,
 }
 
 /// What an answer cost.
@@ -37,13 +39,14 @@ impl Settled {
 }
 
 impl Bill {
-    pub fn new(plan: &Plan) -> Self {
-        Self { route: Arc::clone(&plan.route), ask: plan.ask.clone() }
+    pub fn new(plan: &Plan, kind: EndpointKind) -> Self {
+        Self { route: Arc::clone(&plan.route), ask: plan.ask.clone(), kind }
     }
 
     /// The usage and cost of an answer. Where the vendor counted nothing, ours is an estimate.
     pub fn settle(&self, reading: &Reading) -> Option<Settled> {
-        let usage = reading.usage.or_else(|| self.estimate(reading))?;
+        let counted = reading.usage.filter(Usage::says_something);
+        let usage = counted.or_else(|| self.estimate(reading)).or(reading.usage)?;
         Some(Settled { usage, cost: self.cost(&reading.target, &reading.model, &usage, reading) })
     }
 
@@ -54,11 +57,12 @@ impl Bill {
         price::cost(price.as_deref().map(|it| &**it), usage, self.ask.at, tier)
     }
 
-    /// Only of answers that said something: what never began is not billed.
+    /// Only of answers that said something: what never began is not billed. Embeddings say nothing in tokens.
     fn estimate(&self, reading: &Reading) -> Option<Usage> {
         let output = reading.content_tokens();
         let input = reading.target.experience.calibration.correct(self.ask.prompt_tokens);
-        (output > 0 && input > 0).then(|| Usage { input, output, estimated: true, ..Usage::default() })
+        let is_answer = output > 0 || self.kind == EndpointKind::Embeddings;
+        (is_answer && input > 0).then(|| Usage { input, output, estimated: true, ..Usage::default() })
     }
 
     /// What an attempt that the vendor may charge for is estimated to have cost: its prompt, for nothing of its answer

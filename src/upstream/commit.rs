@@ -190,10 +190,8 @@ pub fn note_whole(answer: &[u8], model: &str, counts: TokenCounts, reading: &mut
     let usage = usage_of(answer);
     reading.usage = usage.and_then(|it| it.usage());
     reading.service_tier = service_tier_of(answer).or_else(|| usage?.service_tier());
-    let uncounted = match reading.usage {
-        None => text_tokens_of(answer, model, counts),
-        Some(_) => 0,
-    };
+    let is_counted = reading.usage.is_some_and(|it| it.says_something());
+    let uncounted = if is_counted { 0 } else { text_tokens_of(answer, model, counts) };
     reading.whole(uncounted, std::time::Instant::now());
 }
 

@@ -84,7 +84,7 @@ impl FinishGuard {
 
     /// The call goes by `plan`, on which its costs depend.
     pub fn planned(&mut self, plan: &Plan) {
-        self.bill = Some(Bill::new(plan));
+        self.bill = Some(Bill::new(plan, self.record.endpoint));
     }
 
     /// A target is asked now.
@@ -118,9 +118,9 @@ impl FinishGuard {
     }
 
     /// What the whole answer that was taken cost. Nothing more will be read of it, so this is settled for good.
-    pub fn whole_cost(&mut self) -> Option<Money> {
+    pub fn settle_whole(&mut self) -> Option<Settled> {
         self.known = self.bill.as_ref()?.settle(self.reading.as_ref()?);
-        self.known?.cost
+        self.known
     }
 
     /// The answer that the client gets is this one; what is read of it from now on belongs to the call.
@@ -184,6 +184,7 @@ impl FinishGuard {
             return;
         }
         self.record.ended = ended;
+        self.leave();
         self.restore();
         self.read_up();
         if let Some(target) = &self.target {
@@ -193,6 +194,20 @@ impl FinishGuard {
             self.add(&before);
         }
         self.log.call(&self.record);
+    }
+
+    /// Whoever left while a target was asked leaves its bill: the vendor has the request, and wrote perhaps.
+    fn leave(&mut self) {
+        let is_asked = self.reading.is_none() || self.broken.is_some();
+        let has_left = matches!(self.record.ended, Ended::ClientGone | Ended::Drained);
+        // None while the one tried last has failed.
+        let (true, true, Some(_)) = (is_asked, has_left, &self.record.upstream) else { return };
+        let (Some(bill), Some(target), Some(model)) = (&self.bill, &self.target, &self.record.model_sent)
+        else {
+            return;
+        };
+        self.record.left_cost = bill.wasted(target, model.as_str());
+        target.metrics.costs.wasted(self.record.left_cost.unwrap_or_default());
     }
 
     /// The comment that ends a stream whose client asked what it used.
@@ -213,14 +228,19 @@ impl FinishGuard {
 
     /// Takes what was read of the answer into the record, and tells routing and metrics what it showed.
     fn read_up(&mut self) {
-        let (Some(reading), Some(bill)) = (&self.reading, &self.bill) else { return };
-        let settled = self.known.or_else(|| bill.settle(reading));
+        let Some(reading) = &self.reading else { return };
         self.record.service_tier = reading.service_tier;
         self.record.events = reading.events;
         self.record.slow = reading.slow;
         // The wait for the first content was not for a target that went on with it.
         self.record.first_content = reading.first_content.filter(|_| self.before.is_none());
-        let Some(settled) = settled else { return };
+        let Some(bill) = &self.bill else { return };
+        let Some(settled) = self.known.or_else(|| bill.settle(reading)) else {
+            if self.record.ended == Ended::Complete {
+                reading.target.metrics.costs.paid(None, false);
+            }
+            return;
+        };
         self.record.usage = Some(settled.usage);
         self.record.cost = settled.cost;
         reading.ended(settled.usage.output);

@@ -30,6 +30,8 @@ pub struct Reading {
     content: Content,
     /// Content came slower than the route asks.
     pub slow: bool,
+    /// Its events are of no kind whose length says anything of tokens.
+    pub is_opaque: bool,
     gaps: Option<TokenGaps>,
 }
 
@@ -63,6 +65,7 @@ impl Reading {
             events: 0,
             first_content: None,
             slow: false,
+            is_opaque: false,
             content: Content::Events { count: 0, bytes: 0, least: u64::MAX, first: None, last: None },
             gaps: None,
         }
@@ -93,7 +96,7 @@ impl Reading {
     /// The whole answer came at `now`. `tokens` are estimated, where the vendor counted none.
     pub fn whole(&mut self, tokens: u64, now: Instant) {
         self.content = Content::Whole { tokens };
-        let tokens = self.usage.map_or(tokens, |it| it.output);
+        let tokens = self.usage.filter(Usage::says_something).map_or(tokens, |it| it.output);
         self.target.experience.pace.whole(tokens, now.saturating_duration_since(self.asked), now);
         self.begin(now);
     }
@@ -121,6 +124,7 @@ impl Reading {
     pub fn content_tokens(&self) -> u64 {
         match self.content {
             Content::Whole { tokens } => tokens,
+            Content::Events { .. } if self.is_opaque => 0,
             Content::Events { count, bytes, least, .. } => {
                 let text = bytes.saturating_sub(count.saturating_mul(least));
                 count.max(text / BYTES_PER_TOKEN)

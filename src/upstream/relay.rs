@@ -288,6 +288,7 @@ impl Relay {
         self.finished |= facts.finished;
         self.done |= facts.done;
         reading.events += 1;
+        reading.is_opaque = self.options.shape == StreamShape::Opaque;
         if facts.usage.is_some() {
             reading.usage = facts.usage;
         }

@@ -17,7 +17,7 @@ pub enum StreamShape {
     Chunks,
     /// Responses: typed events, the end is `response.completed`, `.incomplete` or `.failed`.
     Responses,
-    /// Anything else: every event is content, the end is the upstream's end.
+    /// Anything else: every event is content, perhaps with usage in it; the end is the upstream's end.
     Opaque,
 }
 
@@ -56,7 +56,7 @@ impl StreamShape {
             _ if data == b"[DONE]" => EventFacts { done: true, finished: true, ..EventFacts::default() },
             StreamShape::Chunks => read_chunk(data),
             StreamShape::Responses => read_response_event(data),
-            StreamShape::Opaque => unread_content(data),
+            StreamShape::Opaque => EventFacts { usage: stated_usage(data), ..unread_content(data) },
         }
     }
 
@@ -64,7 +64,7 @@ impl StreamShape {
     /// more than content. The quotes keep text inside strings out, for there they stand escaped.
     pub fn skim(self, data: &[u8]) -> EventFacts {
         let worth_reading = match self {
-            StreamShape::Opaque => false,
+            StreamShape::Opaque => holds(&USAGE, data),
             StreamShape::Chunks => {
                 data == b"[DONE]" || holds(&FINISH, data) || holds(&USAGE, data) || holds(&ERROR, data)
             }
@@ -159,6 +159,17 @@ impl Delta {
 /// Not an event we know, so perhaps content: passing it on is right, holding it back is not.
 fn unread_content(data: &[u8]) -> EventFacts {
     EventFacts { content: true, text_bytes: data.len(), ..EventFacts::default() }
+}
+
+/// The usage beside whatever else an event holds, as the last one of images and transcripts has it.
+fn stated_usage(data: &[u8]) -> Option<Usage> {
+    #[derive(Deserialize)]
+    struct Event {
+        #[serde(default, deserialize_with = "lenient_usage")]
+        usage: Option<UsageBody>,
+    }
+    let event = holds(&USAGE, data).then(|| serde_json::from_slice::<Event>(data).ok())??;
+    event.usage?.usage()
 }
 
 fn read_chunk(data: &[u8]) -> EventFacts {
@@ -314,6 +325,17 @@ mod tests {
         measure(chunks, tool, 6);
         measure(StreamShape::Responses, r#"{"type":"response.output_text.delta","delta":"abc"}"#, 3);
         measure(StreamShape::Opaque, "12345", 5);
+    }
+
+    #[test]
+    fn of_other_events_the_usage_is_read() {
+        let opaque = StreamShape::Opaque;
+        let image = r#"{"type":"image_generation.completed","b64_json":"AA","usage":{"input_tokens":3,"output_tokens":4}}"#;
+        check(opaque, image, "content usage");
+        check(opaque, r#"{"type":"image_generation.partial_image","b64_json":"AA"}"#, "content");
+        check(opaque, r#"{"text":"\"usage\":{}","usage":null}"#, "content");
+        check(opaque, r#"{"usage":{"type":"duration","seconds":9}}"#, "content");
+        check(opaque, "no JSON, \"usage\": 3", "content");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::cli::Folder;
@@ -181,6 +182,35 @@ async fn a_conversation_stays_where_its_prefix_is_cached_while_that_is_cheaper()
     assert_eq!(other["cost_usd"], usd(other["prompt_tokens"].as_u64().unwrap() * 8 + 10 * 8));
     // A prompt that is new for the most part is worth no more than its cached part.
     assert_eq!(served(&gateway, turn(40_000, "one")).await, "b");
+}
+
+/// Two clients may call their conversations the same: neither one is led by where the other's went.
+#[tokio::test]
+async fn a_conversation_is_one_clients_own() {
+    let (a, b) = (vendor(2_000, 10).await, vendor(2_000, 10).await);
+    let yaml = priced(&[(&a, "input: 10, output: 10, cached_input: 1"), (&b, "input: 8, output: 8")]);
+    let gateway =
+        Gateway::start(&format!("clients: {{ one: {{ key: k-1 }}, two: {{ key: k-2 }} }}\n{yaml}")).await;
+    let turn = body(1_500, 10, &json!({"prompt_cache_key": "ours"}));
+    let ask = async |key: &str| {
+        let headers = [("content-type", "application/json"), ("api-key", key)];
+        let answer = gateway.call(Method::POST, "/v1/chat/completions", &headers, turn.clone()).await;
+        answer.served_by().0.to_owned()
+    };
+    gateway.admin_post("/admin/upstreams/b/drain", "").await;
+    assert_eq!(ask("k-1").await, "a");
+    gateway.admin_post("/admin/upstreams/b/enable", "").await;
+    gateway.call_line(0).await;
+    assert_eq!((ask("k-2").await, ask("k-1").await), ("b".to_owned(), "a".to_owned()));
+    gateway.call_line(2).await;
+    for (client, holder) in [("one", "a"), ("two", "b")] {
+        let headers = [("x-tollgate-client", client)];
+        let said = gateway.admin(Method::POST, "/admin/explain", &headers, turn.clone()).await.json();
+        for name in ["a", "b"] {
+            let cached = candidate(&said, name)["figures"]["cached_tokens"].as_u64().unwrap();
+            assert_eq!(cached > 0, name == holder, "{client}: {said:#}");
+        }
+    }
 }
 
 /// Caches belong to accounts, and so to keys.

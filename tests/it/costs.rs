@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Gateway, Reply, Vendor, delta, event, finish, over, role, until, usage};
 
 /// Prices of the upstreams that `over` made, in its order.
-fn with_prices(yaml: &str, prices: &[&str]) -> String {
+pub fn with_prices(yaml: &str, prices: &[&str]) -> String {
     let mut yaml = yaml.to_owned();
     for (name, price) in ["a", "b", "c"].iter().zip(prices) {
         let start = format!("  {name}: {{ ");
@@ -16,7 +16,7 @@ fn with_prices(yaml: &str, prices: &[&str]) -> String {
 }
 
 /// One upstream, 2 dollars the million in and 10 out.
-async fn alone(vendor: &Vendor) -> Gateway {
+pub async fn alone(vendor: &Vendor) -> Gateway {
     Gateway::start(&with_prices(
         &over(&[("a", &vendor.url())], ""),
         &["input: 2, output: 10, cached_input: 0.5"],
@@ -24,11 +24,11 @@ async fn alone(vendor: &Vendor) -> Gateway {
     .await
 }
 
-async fn dollars(gateway: &Gateway, family: &str, upstream: &str) -> f64 {
+pub async fn dollars(gateway: &Gateway, family: &str, upstream: &str) -> f64 {
     gateway.metric(&format!("tollgate_{family}"), &[("upstream", upstream)]).await
 }
 
-fn assert_cost(line: &Value, cost: &str) {
+pub fn assert_cost(line: &Value, cost: &str) {
     assert_eq!(line["cost_usd"], cost, "{line}");
 }
 
@@ -226,6 +226,21 @@ async fn a_client_that_leaves_in_the_middle_of_a_stream_is_paid_for() {
     let cost: f64 = line["cost_usd"].as_str().unwrap().parse().unwrap();
     assert!((cost - (input * 2 + output * 10) as f64 / 1e6).abs() < 1e-12, "{line}");
     assert_eq!(dollars(&gateway, "cost_usd_total", "a").await, cost);
+}
+
+/// The vendor has the prompt by then, and may have written all of the answer.
+#[tokio::test]
+async fn a_client_that_leaves_before_its_answer_leaves_a_retry_bill() {
+    let a = Vendor::with([Reply::hang()]).await;
+    let gateway = alone(&a).await;
+    tokio::select! {
+        _ = gateway.chat("smart") => panic!("an answer came"),
+        () = until("the request", async || a.seen().first().is_some_and(|it| it.body_complete)) => {}
+    }
+    let line = gateway.call_line(0).await;
+    assert_eq!((&line["ended"], &line["cost_usd"]), (&json!("client_gone"), &Value::Null), "{line}");
+    let spent = dollars(&gateway, "retry_cost_usd_total", "a").await;
+    assert!(spent > 0.0 && line["retry_cost_usd"].as_str().unwrap().parse() == Ok(spent), "{line}");
 }
 
 /// A stream that breaks off after content is the answer, and is paid for as far as it went.

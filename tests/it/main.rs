@@ -57,6 +57,7 @@ mod throughput;
 mod tls;
 mod together;
 mod told_cost;
+mod uncounted;
 mod uploads;
 mod verdicts;
 mod waiting;

@@ -19,6 +19,7 @@ routes:
   - { model: smart, targets: [openai/gpt-5.4-2026-03-05, openai/unheard-of, local/anything, bare/known, bare] }
   - { model: own, targets: [{ upstream: bare, model: other, price: { input: 3, output: 4 } }, sim/sim-small] }
   - { prefix: any-, targets: [bare] }
+  - { model: aside, targets: [bare/known], canary: { target: bare/tried, percent: 1 }, shadow: { target: bare/mirrored }, on: { any: [bare/last, smart] } }
 ";
 
 #[tokio::test]
@@ -67,7 +68,8 @@ async fn check_notes_models_without_a_price() {
     let said = Folder::with(&[("gateway.yaml", PRICED)]).run(&["check"]).await;
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
     let notes: Vec<&str> = said.out.lines().filter(|it| it.contains("note ")).collect();
-    let expected = ["bare/listed", "bare/smart", "openai/unheard-of"];
+    let expected =
+        ["bare/last", "bare/listed", "bare/mirrored", "bare/smart", "bare/tried", "openai/unheard-of"];
     let expected = expected.map(|it| format!("  note    no price of {it} is known"));
     assert_eq!(notes, expected);
 }

@@ -14,11 +14,17 @@ fn counted() -> Reply {
 
 #[tokio::test]
 async fn a_whole_answer_says_what_it_cost() {
-    let a = Vendor::with([Reply::chat("hi"), Reply::chat("hi")]).await;
+    let a = Vendor::with([Reply::chat("hi")]).await;
     let gateway = Gateway::start(&over(&[("a", &a.url())], PRICES)).await;
     // The scripted answer counts 7 tokens in and 2 out.
     let answer = gateway.chat("smart").await;
     assert_eq!(answer.header("x-tollgate-cost-usd"), Some("0.000034"));
+    assert_eq!(answer.header("x-tollgate-cost-estimated"), None);
+    a.expect(Reply::json(200, r#"{"choices":[{"message":{"role":"assistant","content":"hi"}}]}"#));
+    let uncounted = gateway.chat("smart").await;
+    assert!(uncounted.header("x-tollgate-cost-usd").is_some());
+    assert_eq!(uncounted.header("x-tollgate-cost-estimated"), Some("1"));
+    a.expect(Reply::chat("hi"));
     let unpriced = gateway.chat("a/other").await;
     assert_eq!(unpriced.header("x-tollgate-cost-usd"), None);
 }
