@@ -269,9 +269,9 @@ impl UpstreamHealth {
         self.budget.is_empty(rules, now_ms) && self.is_failing(rules, now_ms)
     }
 
-    /// Whether more of its present calls fail than retries may make up for.
+    /// Whether more of its present calls fail than retries may make up for, or its vendor told every key to wait.
     fn is_failing(&self, rules: RetryRules, now_ms: u64) -> bool {
-        if self.state.load(Relaxed) != CLOSED {
+        if self.state.load(Relaxed) != CLOSED || self.keys.exclusion(now_ms).is_some() {
             return true;
         }
         let is_over = now_ms.saturating_sub(self.window_start_ms.load(Relaxed)) >= self.options.window_ms;

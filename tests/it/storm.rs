@@ -45,6 +45,25 @@ async fn a_storm_at_every_vendor_meets_no_more_than_budget_and_probes() {
     assert!(said.contains("budget for them is used up"), "{said}");
 }
 
+/// Rate limits open no circuit, so that every call went on from one vendor that had told it to wait to the other.
+#[tokio::test]
+async fn vendors_that_all_told_to_wait_are_not_tried_one_after_the_other_by_every_call() {
+    let (a, b) = (Vendor::start().await, Vendor::start().await);
+    for vendor in [&a, &b] {
+        vendor.otherwise(Reply::status(429, "slow down").header("retry-after", "30"));
+    }
+    let more = "failover: { retry_share_percent: 20, retry_floor: 2 }\n";
+    let gateway = Gateway::start(&over(&[("a", &a.url()), ("b", &b.url())], more)).await;
+    let begun = std::time::Instant::now();
+    assert_eq!(failed_of(&gateway, 200).await, 200);
+    let refilled = 1 + begun.elapsed().as_secs() as usize / 5;
+    // What was under way when the second vendor said so, and the floor.
+    let most = 8 + 2 + refilled;
+    assert!(b.calls() <= most, "{} calls, at most {most}", b.calls());
+    let answer = gateway.chat("smart").await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, Some("30")));
+}
+
 /// With the time-out over, one call finds out for all.
 #[tokio::test]
 async fn a_storm_that_lasts_meets_one_probe_a_time_out() {
