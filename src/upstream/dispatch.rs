@@ -203,11 +203,11 @@ impl<'a> Search<'a> {
         let pass = match terms {
             // There is no more than one of these at a time.
             Terms::OnTrial(_) => return Some((terms, None)),
-            Terms::Ordinary if self.left.is_none() => {
+            Terms::Ordinary | Terms::LastResort { in_part: true } if self.left.is_none() => {
                 target.health.note_first_attempt(rules);
                 return Some((terms, None));
             }
-            Terms::Ordinary | Terms::LastResort => target.health.retry_pass(rules, now()),
+            Terms::Ordinary | Terms::LastResort { .. } => target.health.retry_pass(rules, now()),
         };
         if pass.is_none() {
             self.on.upstreams[target.slot].metrics.retry_refused();

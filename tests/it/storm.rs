@@ -64,6 +64,30 @@ async fn vendors_that_all_told_to_wait_are_not_tried_one_after_the_other_by_ever
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, Some("30")));
 }
 
+/// Where nobody else is, every third call that succeeds is worth the two that do not: no budget stands in their way until
+/// none succeeds any more.
+#[tokio::test]
+async fn a_lone_vendor_that_fails_in_part_is_asked_until_it_fails_altogether() {
+    let well = || Reply::chat("from a");
+    let a =
+        Vendor::with([DOWN(), well(), DOWN(), DOWN(), DOWN(), DOWN(), well(), DOWN(), DOWN(), well()]).await;
+    a.otherwise(DOWN());
+    let more = "circuit: { failures: 2, open_ms: 600000, open_ms_max: 600000 }\nfailover: { retry_share_percent: 0, retry_floor: 0 }\n";
+    let gateway = Gateway::start(&over(&[("a", &a.url())], more)).await;
+    let mut served = 0;
+    for _ in 0..10 {
+        served += usize::from(gateway.chat("smart").await.status == 200);
+    }
+    assert_eq!((served, a.calls()), (3, 10));
+    let refused = || gateway.metric("tollgate_retries_refused_total", &[]);
+    assert_eq!(refused().await, 0.0);
+    crate::support::until("a refusal", || async {
+        gateway.chat("smart").await;
+        refused().await > 0.0
+    })
+    .await;
+}
+
 /// With the time-out over, one call finds out for all.
 #[tokio::test]
 async fn a_storm_that_lasts_meets_one_probe_a_time_out() {
