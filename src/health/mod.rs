@@ -44,6 +44,8 @@ pub struct UpstreamHealth {
     /// A call is on trial in the half-open circuit.
     on_trial: AtomicBool,
     last_failure_ms: AtomicU64,
+    /// When a call last succeeded after others had failed; 0: never.
+    answered_ms: AtomicU64,
     drained: AtomicBool,
     probe_failed: AtomicBool,
     keys: Keys,
@@ -56,6 +58,9 @@ const RATE_LIMITED_MS: u64 = 1_000;
 
 /// Least rest after a 429, in milliseconds: a wait of 0 must not send the same call to the same key again.
 const RATE_LIMITED_MS_MIN: u64 = 100;
+
+/// An upstream whose circuit is open and that answered a call so lately fails in part only, in milliseconds.
+const IN_PART_MS: u64 = 2_000;
 
 /// Whether live calls may reach an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +95,7 @@ impl UpstreamHealth {
             open_until_ms: AtomicU64::new(0),
             on_trial: AtomicBool::new(false),
             last_failure_ms: AtomicU64::new(0),
+            answered_ms: AtomicU64::new(0),
             drained: AtomicBool::new(false),
             probe_failed: AtomicBool::new(false),
             keys: Keys::new(keys.max(1)),
@@ -148,7 +154,12 @@ impl UpstreamHealth {
         if verdict == Verdict::Failed {
             self.last_failure_ms.store(now_ms.max(1), Relaxed);
         }
-        if self.state.load(Relaxed) != CLOSED {
+        let is_closed = self.state.load(Relaxed) == CLOSED;
+        // Nothing is written by the calls of an upstream that is well.
+        if verdict == Verdict::Alive && (!is_closed || self.failures.load(Relaxed) != 0) {
+            self.answered_ms.store(now_ms.max(1), Relaxed);
+        }
+        if !is_closed {
             return None;
         }
         self.roll_window(now_ms);
@@ -181,6 +192,7 @@ impl UpstreamHealth {
 
     fn close(&self, now_ms: u64) -> Option<CircuitState> {
         self.closed_at_ms.store(now_ms.max(1), Relaxed);
+        self.answered_ms.store(now_ms.max(1), Relaxed);
         self.state.store(CLOSED, Relaxed);
         self.failures.store(0, Relaxed);
         self.on_trial.store(false, Relaxed);
@@ -263,15 +275,21 @@ impl UpstreamHealth {
         (!self.is_failing(rules, now_ms)).then(RetryPass::free)
     }
 
+    /// Whether some calls still succeed here, though too many fail for the circuit to be closed.
+    pub fn answers_in_part(&self, now: Instant) -> bool {
+        let answered = self.answered_ms.load(Relaxed);
+        answered != 0 && self.ms(now).saturating_sub(answered) < IN_PART_MS
+    }
+
     /// Whether a retry would be refused now.
     pub fn refuses_retries(&self, rules: RetryRules, now: Instant) -> bool {
         let now_ms = self.ms(now);
         self.budget.is_empty(rules, now_ms) && self.is_failing(rules, now_ms)
     }
 
-    /// Whether more of its present calls fail than retries may make up for.
+    /// Whether more of its present calls fail than retries may make up for, or its vendor told every key to wait.
     fn is_failing(&self, rules: RetryRules, now_ms: u64) -> bool {
-        if self.state.load(Relaxed) != CLOSED {
+        if self.state.load(Relaxed) != CLOSED || self.keys.exclusion(now_ms).is_some() {
             return true;
         }
         let is_over = now_ms.saturating_sub(self.window_start_ms.load(Relaxed)) >= self.options.window_ms;

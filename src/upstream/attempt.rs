@@ -117,7 +117,7 @@ impl AttemptOn<'_> {
         let (health, now) = (&self.upstream.health, std::time::Instant::now());
         let flip = match terms {
             Terms::Ordinary => health.note(verdict, now),
-            Terms::OnTrial(_) | Terms::LastResort => health.conclude(verdict, now),
+            Terms::OnTrial(_) | Terms::LastResort { .. } => health.conclude(verdict, now),
         };
         note_flip(self.upstream, flip);
     }

@@ -20,7 +20,7 @@ pub struct Backoff {
 impl Backoff {
     /// The wait before retry number `done`, counted from 0; `None` where the failure will not pass, the retries are used
     /// up, or the vendor asks for a longer wait. `random` is below 1: full jitter, so that calls that failed together do not
-    /// return together.
+    /// return together, not even where the vendor named the same wait to all of them.
     pub fn wait(&self, failure: &Error, done: u32, random: f64) -> Option<Duration> {
         if done >= self.times || !may_pass(failure.kind) {
             return None;
@@ -30,7 +30,7 @@ impl Backoff {
             Kind::RateLimited => rate_limited_wait(failure.retry_after),
             _ => failure.retry_after.unwrap_or_default(),
         };
-        (asked <= self.longest).then(|| bound.mul_f64(random).max(asked))
+        (asked <= self.longest).then(|| (asked + bound.mul_f64(random)).min(self.longest))
     }
 }
 
@@ -65,9 +65,11 @@ mod tests {
 
     #[test]
     fn a_vendors_wait_is_kept_or_not_begun() {
-        check(Kind::VendorFailed, Some(200), 0, 0.5, Some(200));
+        check(Kind::VendorFailed, Some(200), 0, 0.0, Some(200));
+        check(Kind::VendorFailed, Some(200), 0, 0.5, Some(250));
+        check(Kind::VendorFailed, Some(300), 0, 0.5, Some(300));
         check(Kind::VendorFailed, Some(301), 0, 0.5, None);
-        check(Kind::RateLimited, Some(250), 0, 0.5, Some(250));
+        check(Kind::RateLimited, Some(250), 0, 0.9, Some(300));
         check(Kind::RateLimited, Some(0), 0, 0.0, Some(100));
         check(Kind::RateLimited, None, 0, 0.5, None);
     }

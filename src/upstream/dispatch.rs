@@ -78,6 +78,7 @@ impl Dispatcher<'_> {
             worst: None,
             refused: None,
             busy: None,
+            queued: Duration::ZERO,
         };
         while let Some(leg) = search.next().await {
             let Some(seat) = search.seat(&leg).await else { continue };
@@ -120,6 +121,8 @@ pub(super) struct Search<'a> {
     worst: Option<Error>,
     /// A target whose places were all taken, waited for in vain.
     busy: Option<&'a Target>,
+    /// Time spent waiting for places so far.
+    queued: Duration,
     /// A target that was not asked for want of a retry budget.
     refused: Option<&'a Target>,
 }
@@ -185,10 +188,10 @@ impl<'a> Search<'a> {
         if !leg.panic && leg.target.health.exclusion(model, now()).is_some() {
             return None;
         }
-        let seat = tokio::time::timeout_at(self.deadline, upstream.wait_for_seat(model)).await.ok().flatten();
-        if seat.is_none() {
-            self.busy = Some(leg.target);
-        }
+        let (begun, waiting) = (Instant::now(), upstream.wait_for_seat(model, self.queued));
+        let seat = tokio::time::timeout_at(self.deadline, waiting).await.ok().flatten();
+        self.queued += begun.elapsed();
+        self.busy = if seat.is_none() { Some(leg.target) } else { self.busy };
         seat
     }
 
@@ -200,11 +203,13 @@ impl<'a> Search<'a> {
         let pass = match terms {
             // There is no more than one of these at a time.
             Terms::OnTrial(_) => return Some((terms, None)),
-            Terms::Ordinary if self.left.is_none() && self.call.said.is_none() => {
+            Terms::Ordinary | Terms::LastResort { in_part: true }
+                if self.left.is_none() && self.call.said.is_none() =>
+            {
                 target.health.note_first_attempt(rules);
                 return Some((terms, None));
             }
-            Terms::Ordinary | Terms::LastResort => target.health.retry_pass(rules, now()),
+            Terms::Ordinary | Terms::LastResort { .. } => target.health.retry_pass(rules, now()),
         };
         if pass.is_none() {
             self.on.upstreams[target.slot].metrics.retry_refused();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -118,15 +118,32 @@ impl Upstream {
         if let Some(seat) = wished.filter(|it| self.health.may_use_key(*it, now)).and_then(take) {
             return Some(seat);
         }
-        let tries = if self.places.is_by_key() { self.spec.keys.len().max(1) } else { 1 };
-        (0..tries).find_map(|_| take(self.health.pick_key(now)))
+        let picked = self.health.pick_key(now);
+        take(picked).or_else(|| self.other_keys(picked, now).find_map(take))
     }
 
-    /// The same after a wait in the queue; `None` where that is full or the wait too long.
-    pub async fn wait_for_seat(&self, model: &str) -> Option<Seat> {
+    /// The same after a wait in the queue; `None` where that is full or the wait too long, counted with what the call has
+    /// `waited` at others.
+    pub async fn wait_for_seat(&self, model: &str, waited: Duration) -> Option<Seat> {
         let _shown = self.metrics.call_waits();
-        let key = self.health.pick_key(Instant::now());
-        self.places.wait(key, model).await.map(|place| Seat { key, place })
+        let begun = Instant::now();
+        let picked = self.health.pick_key(begun);
+        let keys: Vec<usize> = [picked].into_iter().chain(self.other_keys(picked, begun)).collect();
+        let (key, place) = self.places.wait(&keys, model, waited).await?;
+        let now = Instant::now();
+        if self.health.may_use_key(key, now) || !self.health.has_usable_key(now) {
+            return Some(Seat { key, place });
+        }
+        // The key went out of service meanwhile, and another did not.
+        drop(place);
+        self.seat(model, None, now)
+    }
+
+    /// The usable keys behind `picked` in turn, where each has places of its own.
+    fn other_keys(&self, picked: usize, now: Instant) -> impl Iterator<Item = usize> {
+        let count = if self.places.is_by_key() { self.spec.keys.len().max(1) } else { 1 };
+        let others = (1..count).map(move |offset| (picked + offset) % count);
+        others.filter(move |it| self.health.may_use_key(*it, now))
     }
 
     /// Shows the present state of circuit and keys in the metrics.

@@ -180,7 +180,7 @@ pub struct FailoverOptions {
     #[schemars(range(max = 5))]
     pub same_upstream_retries: u32,
     /// Longest wait before the first of those, in milliseconds, doubled with each further one; the wait is drawn at random
-    /// up to it, but never less than the vendor asks for. Default 250; 1 to 60,000.
+    /// up to it, on top of what the vendor asks for. Default 250; 1 to 60,000.
     #[schemars(range(min = 1, max = 60_000))]
     pub backoff_ms: u64,
     /// Longest wait of all, in milliseconds; a vendor that asks for more is not waited for. Default 8,000; 1 to 600,000.

@@ -1,15 +1,20 @@
 //! Places at an upstream whose vendor serves so many calls at once: per upstream, per key, per model. A place is taken
 //! before an attempt and travels with its answer's body. Who finds none goes elsewhere, or waits in a short queue.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::names::ModelName;
 use crate::upstream::spec::ConcurrencySpec;
+
+/// Keys of which one call awaits a place at once; further ones get their turn from other calls.
+const KEYS_AWAITED_MAX: usize = 16;
 
 /// The places of one upstream. Without caps it holds nothing, and passing it costs nothing.
 pub struct Places {
@@ -55,19 +60,39 @@ impl Places {
         Some(HeldPlace { _permits: permits })
     }
 
-    /// A place as soon as one is free; `None` where the queue is full or the wait too long.
-    pub async fn wait(&self, key: usize, model: &str) -> Option<HeldPlace> {
+    /// A place with one of `keys` as soon as one is free; `None` where the queue is full or the wait too long. `waited`:
+    /// what the call has waited elsewhere, which is no longer left to wait here.
+    pub async fn wait(&self, keys: &[usize], model: &str, waited: Duration) -> Option<(usize, HeldPlace)> {
         let _turn = Turn::take(&self.waiting, self.queue_max)?;
         let taking = async {
-            let mut permits = [None, None, None];
-            for (permit, places) in permits.iter_mut().zip(self.needed(key, model)) {
+            let (key, by_key) = self.any_key(keys).await?;
+            let mut permits = [by_key, None, None];
+            for (permit, places) in permits.iter_mut().zip(self.needed(key, model)).skip(1) {
                 if let Some(places) = places {
                     *permit = Some(Arc::clone(places).acquire_owned().await.ok()?);
                 }
             }
-            Some(HeldPlace { _permits: permits })
+            Some((key, HeldPlace { _permits: permits }))
         };
-        tokio::time::timeout(self.queue, taking).await.ok().flatten()
+        tokio::time::timeout(self.queue.saturating_sub(waited), taking).await.ok().flatten()
+    }
+
+    /// The first of `keys` that has a place, and the place if keys have such.
+    async fn any_key(&self, keys: &[usize]) -> Option<(usize, Option<OwnedSemaphorePermit>)> {
+        if self.keys.is_empty() {
+            return Some((*keys.first()?, None));
+        }
+        let places = keys.iter().take(KEYS_AWAITED_MAX).filter_map(|key| Some((*key, self.keys.get(*key)?)));
+        let mut waits: Vec<_> =
+            places.map(|(key, it)| (key, Box::pin(Arc::clone(it).acquire_owned()))).collect();
+        poll_fn(|cx| {
+            let taken = waits.iter_mut().find_map(|(key, wait)| match wait.as_mut().poll(cx) {
+                Poll::Ready(permit) => Some((*key, permit.ok())),
+                Poll::Pending => None,
+            });
+            taken.map_or(Poll::Pending, |it| Poll::Ready(Some(it)))
+        })
+        .await
     }
 
     /// Whether another key may find a place where one found none.
@@ -153,14 +178,39 @@ mod tests {
     async fn the_queue_is_short_and_its_wait_bounded() {
         let places = places_of(1, 0, &[]);
         let held = places.enter(0, "m").unwrap();
-        let (first, second) = tokio::join!(places.wait(0, "m"), places.wait(0, "m"));
+        let wait = || places.wait(&[0], "m", Duration::ZERO);
+        let (first, second) = tokio::join!(wait(), wait());
         assert!(first.is_none() && second.is_none());
         let begun = tokio::time::Instant::now();
-        let (first, second, ()) = tokio::join!(places.wait(0, "m"), places.wait(0, "m"), async {
+        let (first, second, ()) = tokio::join!(wait(), wait(), async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             drop(held);
         });
         assert!(first.is_some() && second.is_none(), "one waits, the other finds the queue full");
         assert_eq!(begun.elapsed().as_millis(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_key_that_is_free_first_is_taken_and_no_place_with_another() {
+        let places = places_of(0, 1, &[]);
+        let (_first, second) = (places.enter(0, "m").unwrap(), places.enter(1, "m").unwrap());
+        let (taken, ()) = tokio::join!(places.wait(&[0, 1], "m", Duration::ZERO), async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            drop(second);
+        });
+        assert_eq!(taken.as_ref().map(|(key, _)| *key), Some(1));
+        drop((taken, _first));
+        assert!(places.enter(0, "m").is_some() && places.enter(1, "m").is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_waited_elsewhere_is_not_waited_again() {
+        let places = places_of(1, 0, &[]);
+        let _held = places.enter(0, "m").unwrap();
+        for (waited, left) in [(0, 500), (400, 100), (500, 0), (9_000, 0)] {
+            let begun = tokio::time::Instant::now();
+            assert!(places.wait(&[0], "m", Duration::from_millis(waited)).await.is_none());
+            assert!((left..=left + 1).contains(&begun.elapsed().as_millis()), "{waited}");
+        }
     }
 }

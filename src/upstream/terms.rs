@@ -11,7 +11,10 @@ pub enum Terms<'a> {
     /// It holds the half-open circuit's one trial.
     OnTrial(Trial<'a>),
     /// Everything is out: its answer decides without a trial.
-    LastResort,
+    LastResort {
+        /// Some calls succeed there: for a client's first attempt it is better than nothing.
+        in_part: bool,
+    },
 }
 
 impl<'a> Terms<'a> {
@@ -26,7 +29,7 @@ impl<'a> Terms<'a> {
         }
         match health.begin_trial(now) {
             true => Some(Terms::OnTrial(Trial(health))),
-            false => leg.panic.then_some(Terms::LastResort),
+            false => leg.panic.then(|| Terms::LastResort { in_part: health.answers_in_part(now) }),
         }
     }
 }

@@ -191,3 +191,59 @@ async fn a_reload_keeps_the_places_that_are_taken() {
     };
     tokio::join!(gateway.chat("both"), second);
 }
+
+/// The only free place was with a key near its limit, which is used less. Calls were refused, and it stayed free.
+#[tokio::test]
+async fn a_key_near_its_limit_is_used_where_the_others_have_no_place() {
+    let (gate, b) = (Gate::new(), Vendor::start().await);
+    let scarce = Reply::chat("from a")
+        .header("x-ratelimit-limit-tokens", "100000")
+        .header("x-ratelimit-remaining-tokens", "1");
+    let a = Vendor::with([Reply::chat("from a"), scarce, Reply::chat("from a").gate_first(&gate)]).await;
+    a.otherwise(Reply::chat("from a"));
+    let gateway = Gateway::start(&capped(&a, &b, "{ per_key_max: 1, queue_max: 0 }")).await;
+    for _ in 0..2 {
+        assert_eq!(gateway.chat("alone").await.status, 200);
+    }
+    let others = async {
+        gate.reached().await;
+        for _ in 0..6 {
+            let answer = gateway.chat("alone").await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        gate.open();
+    };
+    tokio::join!(gateway.chat("alone"), others);
+    let keys: Vec<_> = a.seen().iter().map(|it| it.header("authorization").unwrap().to_owned()).collect();
+    assert_eq!(keys[2], "Bearer k-0");
+    assert!(keys[3..].iter().all(|it| it == "Bearer k-1"), "{keys:?}");
+}
+
+/// Each full target was waited for in turn, so that a refusal took as many waits as there were targets.
+#[tokio::test]
+async fn a_call_waits_no_longer_because_several_upstreams_are_full() {
+    const QUEUE: Duration = Duration::from_millis(700);
+    let (gates, mut yaml) = ([Gate::new(), Gate::new(), Gate::new()], "upstreams:\n".to_owned());
+    let mut vendors = Vec::new();
+    for (id, gate) in ["a", "b", "c"].into_iter().zip(&gates) {
+        vendors.push(Vendor::with([Reply::chat("late").gate_first(gate)]).await);
+        let (url, queue_ms) = (vendors[vendors.len() - 1].url(), QUEUE.as_millis());
+        yaml += &format!(
+            "  {id}: {{ vendor: openai-compatible, base_url: \"{url}\", concurrency: {{ calls_max: 1, queue_ms: {queue_ms} }} }}\n"
+        );
+    }
+    yaml += "routes:\n  - { model: all, targets: [a/m, b/m, c/m] }\n";
+    let gateway = Gateway::start(&yaml).await;
+    let last = async {
+        for gate in &gates {
+            gate.reached().await;
+        }
+        let begun = Instant::now();
+        let answer = gateway.chat("all").await;
+        assert_eq!((answer.status.as_u16(), answer.served_by()), (503, ("-", "-")), "{}", answer.text());
+        let waited = begun.elapsed();
+        assert!((QUEUE..2 * QUEUE).contains(&waited), "{waited:?}");
+        gates.iter().for_each(Gate::open);
+    };
+    tokio::join!(gateway.chat("all"), gateway.chat("all"), gateway.chat("all"), last);
+}

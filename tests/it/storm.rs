@@ -45,6 +45,49 @@ async fn a_storm_at_every_vendor_meets_no_more_than_budget_and_probes() {
     assert!(said.contains("budget for them is used up"), "{said}");
 }
 
+/// Rate limits open no circuit, so that every call went on from one vendor that had told it to wait to the other.
+#[tokio::test]
+async fn vendors_that_all_told_to_wait_are_not_tried_one_after_the_other_by_every_call() {
+    let (a, b) = (Vendor::start().await, Vendor::start().await);
+    for vendor in [&a, &b] {
+        vendor.otherwise(Reply::status(429, "slow down").header("retry-after", "30"));
+    }
+    let more = "failover: { retry_share_percent: 20, retry_floor: 2 }\n";
+    let gateway = Gateway::start(&over(&[("a", &a.url()), ("b", &b.url())], more)).await;
+    let begun = std::time::Instant::now();
+    assert_eq!(failed_of(&gateway, 200).await, 200);
+    let refilled = 1 + begun.elapsed().as_secs() as usize / 5;
+    // What was under way when the second vendor said so, and the floor.
+    let most = 8 + 2 + refilled;
+    assert!(b.calls() <= most, "{} calls, at most {most}", b.calls());
+    let answer = gateway.chat("smart").await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, Some("30")));
+}
+
+/// Where nobody else is, every third call that succeeds is worth the two that do not: no budget stands in their way until
+/// none succeeds any more.
+#[tokio::test]
+async fn a_lone_vendor_that_fails_in_part_is_asked_until_it_fails_altogether() {
+    let well = || Reply::chat("from a");
+    let a =
+        Vendor::with([DOWN(), well(), DOWN(), DOWN(), DOWN(), DOWN(), well(), DOWN(), DOWN(), well()]).await;
+    a.otherwise(DOWN());
+    let more = "circuit: { failures: 2, open_ms: 600000, open_ms_max: 600000 }\nfailover: { retry_share_percent: 0, retry_floor: 0 }\n";
+    let gateway = Gateway::start(&over(&[("a", &a.url())], more)).await;
+    let mut served = 0;
+    for _ in 0..10 {
+        served += usize::from(gateway.chat("smart").await.status == 200);
+    }
+    assert_eq!((served, a.calls()), (3, 10));
+    let refused = || gateway.metric("tollgate_retries_refused_total", &[]);
+    assert_eq!(refused().await, 0.0);
+    crate::support::until("a refusal", || async {
+        gateway.chat("smart").await;
+        refused().await > 0.0
+    })
+    .await;
+}
+
 /// With the time-out over, one call finds out for all.
 #[tokio::test]
 async fn a_storm_that_lasts_meets_one_probe_a_time_out() {

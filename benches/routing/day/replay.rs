@@ -184,11 +184,13 @@ impl<'a> Replay<'a> {
         let terms = Terms::of(&leg, now)?;
         match terms {
             Terms::OnTrial(_) => Some((terms, None)),
-            Terms::Ordinary if !flight.has_failed => {
+            Terms::Ordinary | Terms::LastResort { in_part: true } if !flight.has_failed => {
                 target.health.note_first_attempt(rules);
                 Some((terms, None))
             }
-            Terms::Ordinary | Terms::LastResort => Some((terms, Some(target.health.retry_pass(rules, now)?))),
+            Terms::Ordinary | Terms::LastResort { .. } => {
+                Some((terms, Some(target.health.retry_pass(rules, now)?)))
+            }
         }
     }
 
@@ -315,7 +317,7 @@ fn asked(call: &Call) -> Ask {
 fn note(health: &UpstreamHealth, terms: &Terms<'_>, verdict: Verdict, now: Instant) {
     match terms {
         Terms::Ordinary => health.note(verdict, now),
-        Terms::OnTrial(_) | Terms::LastResort => health.conclude(verdict, now),
+        Terms::OnTrial(_) | Terms::LastResort { .. } => health.conclude(verdict, now),
     };
 }
 
