@@ -31,9 +31,8 @@ pub struct Wants {
     pub json_schema: bool,
     /// Reasoning is switched on, in any vendor's words.
     pub reasoning: bool,
-    /// Whether the vendor should keep the answer.
-    pub store: Option<bool>,
-    temperature_is_zero: bool,
+    /// Whether the temperature is 0; `None` where none is said.
+    zero_temperature: Option<bool>,
     belongs: Option<(Sign, u64)>,
 }
 
@@ -59,7 +58,6 @@ pub(super) enum Wish {
     /// `reasoning` and `thinking`.
     Reasoning,
     EnableThinking,
-    Store,
     Belongs(Sign),
 }
 
@@ -75,7 +73,6 @@ impl Wish {
             "reasoning_effort" => Self::Effort,
             "reasoning" | "thinking" => Self::Reasoning,
             "enable_thinking" => Self::EnableThinking,
-            "store" => Self::Store,
             "prompt_cache_key" => Self::Belongs(Sign::PromptCacheKey),
             "user" => Self::Belongs(Sign::User),
             "safety_identifier" => Self::Belongs(Sign::SafetyIdentifier),
@@ -112,10 +109,15 @@ impl Wants {
         self.belongs.map(|(_, hash)| hash)
     }
 
-    /// Whether the same request means the same answer: one answer, at temperature 0. A `seed` alone is no promise of
-    /// that, and at temperature 0 it changes nothing.
-    pub fn deterministic(&self) -> bool {
-        self.temperature_is_zero && self.n.unwrap_or(1) <= 1
+    /// Whether the same request means the same answer: one answer, at temperature 0, or at one not said where
+    /// `zero_by_default`. A `seed` alone is no promise of that, and at temperature 0 it changes nothing.
+    pub fn deterministic(&self, zero_by_default: bool) -> bool {
+        self.zero_temperature.unwrap_or(zero_by_default) && self.n.unwrap_or(1) <= 1
+    }
+
+    /// Most tokens that may be written, all answers together.
+    pub fn output_bound(&self) -> Option<u64> {
+        self.output_max.map(|it| it.saturating_mul(self.n.unwrap_or(1).max(1)))
     }
 
     pub(super) fn note(&mut self, wish: Wish, json: &str) {
@@ -126,14 +128,13 @@ impl Wants {
                 }
             }
             Wish::Answers => self.n = json.parse().ok(),
-            Wish::Temperature => self.temperature_is_zero = json.parse() == Ok(0.0),
+            Wish::Temperature => self.zero_temperature = json.parse::<f64>().ok().map(|it| it == 0.0),
             Wish::Tier => self.service_tier = ServiceTier::from_json(json),
             Wish::Tools => self.tools |= is_filled_list(json),
             Wish::Format => self.json_schema |= asks_for_schema(json),
             Wish::Effort => self.reasoning |= json.starts_with('"') && !matches!(json, r#""none""# | r#""""#),
             Wish::Reasoning => self.reasoning |= asks_to_reason(json),
             Wish::EnableThinking => self.reasoning |= json == "true",
-            Wish::Store => self.store = json.parse().ok(),
             Wish::Belongs(sign) => {
                 let is_text = json.starts_with('"') && json != r#""""#;
                 if is_text && self.belongs.is_none_or(|(it, _)| it < sign) {
@@ -199,7 +200,7 @@ mod tests {
             r#"{"max_tokens":30,"max_completion_tokens":20,"max_output_tokens":25}"#,
             Wants { output_max: Some(20), ..none },
         );
-        check(r#"{"n":3,"store":true}"#, Wants { n: Some(3), store: Some(true), ..none });
+        check(r#"{"n":3}"#, Wants { n: Some(3), ..none });
         check(r#"{"service_tier":"flex"}"#, Wants { service_tier: Some(ServiceTier::Flex), ..none });
         check(r#"{"service_tier":"auto"}"#, Wants { service_tier: Some(ServiceTier::Default), ..none });
         let tools = Wants { tools: true, ..none };
@@ -253,20 +254,30 @@ mod tests {
 
     #[test]
     fn one_answer_at_temperature_zero_is_deterministic() {
-        let check = |json: &str, expected| assert_eq!(wants(json).deterministic(), expected, "{json}");
+        let check = |json: &str, expected| assert_eq!(wants(json).deterministic(false), expected, "{json}");
         check(r#"{"temperature":0}"#, true);
         check(r#"{"temperature":0.0,"n":1,"seed":7}"#, true);
         check(r#"{"temperature":0,"n":2}"#, false);
         check(r#"{"temperature":0.1,"seed":7}"#, false);
         check(r#"{"seed":7}"#, false);
         check(r#"{"temperature":"0"}"#, false);
+        assert!(wants(r#"{"temperature":null}"#).deterministic(true));
+        assert!(!wants(r#"{"temperature":1}"#).deterministic(true));
+    }
+
+    #[test]
+    fn several_answers_may_be_as_much_longer() {
+        let check = |json: &str, expected| assert_eq!(wants(json).output_bound(), expected, "{json}");
+        check(r#"{"max_tokens":10,"n":3}"#, Some(30));
+        check(r#"{"max_tokens":10,"n":0}"#, Some(10));
+        check(r#"{"n":3}"#, None);
     }
 
     #[test]
     fn garbage_is_the_vendors_to_refuse() {
         for json in [
-            r#"{"max_tokens":-1,"n":"two","temperature":null,"service_tier":{},"store":"yes","user":[1]}"#,
-            r#"{"max_tokens":1e3,"n":[],"temperature":{},"service_tier":null,"store":null,"tools":"[1]"}"#,
+            r#"{"max_tokens":-1,"n":"two","temperature":null,"service_tier":{},"user":[1]}"#,
+            r#"{"max_tokens":1e3,"n":[],"temperature":{},"service_tier":null,"tools":"[1]"}"#,
             r#"{"response_format":"json_schema","text":["json_schema"],"reasoning":true,"thinking":[{}]}"#,
             r#"{"text":{"format":["json_schema"]},"tools":{},"reasoning_effort":3,"enable_thinking":"true"}"#,
         ] {

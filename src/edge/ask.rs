@@ -48,7 +48,7 @@ pub fn ask(route: &Route, model: &str, body: Option<Scanned<'_>>, caller: Caller
             true => prompt_tokens(body),
             false => body.len() as u64 / BYTES_PER_TOKEN,
         },
-        output_max: wants.output_max,
+        output_max: wants.output_bound(),
         wants: Wants {
             vision: reckons && has_images(body),
             tools: wants.tools,

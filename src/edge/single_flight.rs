@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::request::field_place;
+use crate::api::wants::Wants;
 use crate::edge::auth::Client;
 use crate::edge::body::Body;
 use crate::edge::flow::Watch;
@@ -59,8 +59,8 @@ pub fn key(
     call: &Call,
     headers: &HeaderMap,
 ) -> Option<Key> {
-    let CallBody::Json { body, .. } = &call.body else { return None };
-    if plan.route.single_flight.is_none() || !is_deterministic(call.kind, body, &plan.route) {
+    let CallBody::Json { body, scan } = &call.body else { return None };
+    if plan.route.single_flight.is_none() || !is_deterministic(call.kind, &scan.wants, &plan.route) {
         return None;
     }
     let mut digest = Parts(Sha256::new());
@@ -97,14 +97,12 @@ impl Parts {
 }
 
 /// Whether the same call is meant to get the same answer: embeddings, and text at temperature 0.
-fn is_deterministic(kind: EndpointKind, body: &[u8], route: &Route) -> bool {
+fn is_deterministic(kind: EndpointKind, wants: &Wants, route: &Route) -> bool {
     let is_zero = |text: &[u8]| serde_json::from_slice::<f64>(text).is_ok_and(|it| it == 0.0);
+    let by_default = || route.defaults.iter().any(|(name, value)| name == "temperature" && is_zero(value));
     match kind {
         EndpointKind::Embeddings => true,
-        EndpointKind::Chat | EndpointKind::Completions => match field_place(body, "temperature") {
-            Some(place) => is_zero(&body[place]),
-            None => route.defaults.iter().any(|(name, value)| name == "temperature" && is_zero(value)),
-        },
+        EndpointKind::Chat | EndpointKind::Completions => wants.deterministic(by_default()),
         _ => false,
     }
 }
