@@ -73,7 +73,7 @@ impl Pace {
     }
 
     /// An answer of `tokens` came in one piece after `time`: what the first token is not known to need, the others did.
-    /// Where it is not known, it is taken for as long as [`FIRST_AS_TOKENS`] others.
+    /// Where it is not known, it is taken for as long as `FIRST_AS_TOKENS` others.
     pub fn whole(&self, tokens: u64, time: Duration, now: Instant) {
         let share = FIRST_AS_TOKENS / (FIRST_AS_TOKENS + tokens.saturating_sub(1) as f64);
         let first = self.first_token.value(now).unwrap_or_else(|| time.mul_f64(share));
