@@ -11,7 +11,9 @@
 //! 1. [`edge::listener`] accepts a connection, [`edge::connection`] times it, hyper reads a request.
 //! 2. [`edge::serve`] gives it an id and a record, checks host and room and names the client ([`edge::admission`]), reads
 //!    the body ([`edge::intake`]) and scans it once for the fields that decide ([`api::request`]).
-//! 3. [`route::table`] finds the route, [`route::plan`] orders its targets by health and policy.
+//! 3. [`route::table`] finds the route, [`route::plan`] orders its targets by health, fit and [`route::policy`], for which
+//!    [`route::reckon`] works out what the call would cost and take at each ([`price`], [`health::pace`],
+//!    [`health::warmth`]).
 //! 4. [`upstream::dispatch`] walks the plan and the fallbacks behind it ([`route::legs`]). Each [`upstream::attempt`]:
 //!    encode ([`upstream::call`]), send ([`upstream::client`]), and on failure read what it means ([`vendor::failure`]),
 //!    tell [`health`]; then the next. [`upstream::hedge`] asks a second one beside a late one.
@@ -20,7 +22,7 @@
 //!    [`edge::stall`] ends it when its client takes nothing. Where the route wants it, a stream that comes too slowly
 //!    ([`upstream::throughput`]) moves on before content, and one that breaks off after content goes on at another target
 //!    ([`upstream::continuation`], [`vendor::graft`]). Identical calls may share one answer ([`edge::single_flight`]).
-//! 7. [`upstream::finish`] closes the record once: metrics, log line.
+//! 7. [`upstream::finish`] closes the record once: what it cost ([`upstream::bill`]), metrics, log line.
 //!
 //! A call keeps the [`snapshot::Snapshot`] it began with; a reload swaps the next one in ([`app`]).
 

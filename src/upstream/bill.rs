@@ -98,13 +98,9 @@ impl Bill {
         if self.route.targets.len() < 2 || settled.usage.stated_cost.is_some() {
             return None;
         }
-        let costs: Option<Vec<Money>> = self
-            .route
-            .targets
-            .iter()
-            .map(|it| self.cost(it, it.model_for(&self.ask.model), &settled.usage, reading))
-            .collect();
-        let costs = costs?;
-        Some(Compared { served: settled.cost?, dearest: costs.iter().copied().max()?, default: costs[0] })
+        let at = |it: &Arc<Target>| self.cost(it, it.model_for(&self.ask.model), &settled.usage, reading);
+        let (served, default) = (settled.cost?, at(self.route.targets.first()?)?);
+        let dearest = self.route.targets[1..].iter().try_fold(default, |most, it| Some(most.max(at(it)?)))?;
+        Some(Compared { served, dearest, default })
     }
 }
