@@ -3,7 +3,7 @@
 //! # The map
 //! Dependencies point right; skipping is allowed; members of a brace do not know each other:
 //!
-//! `main → app → build → config → edge → snapshot → upstream → route → {vendor, price, health, telemetry} → {api, error} → names`
+//! `main → app → build → config → edge → snapshot → upstream → route → session → {vendor, price, health, telemetry} → {api, error} → names`
 //!
 //! ([`sim`], the simulated vendor, and [`summary`], what a terminal is told, stand beside the chain.)
 //!
@@ -36,6 +36,7 @@ pub mod health;
 pub mod names;
 pub mod price;
 pub mod route;
+pub mod session;
 pub mod sim;
 pub mod snapshot;
 pub mod summary;

@@ -21,6 +21,7 @@ const RANKS: &[&[&str]] = &[
     &["snapshot"],
     &["upstream"],
     &["route"],
+    &["session"],
     &["vendor", "price", "health", "telemetry", "sim"],
     &["api"],
     &["error"],

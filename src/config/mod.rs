@@ -33,6 +33,7 @@ use crate::names::{ModelName, Secret, UpstreamId};
 use crate::price::options::PricesOptions;
 use crate::price::tokenizer::TokenCounts;
 use crate::route::options::RouteOptions;
+use crate::session::options::SessionsOptions;
 use crate::sim::SimOptions;
 use crate::telemetry::options::LogOptions;
 use crate::upstream::options::{FailoverOptions, ProbeOptions, TimeoutOptions, UpstreamOptions};
@@ -76,6 +77,8 @@ pub struct GatewayOptions {
     pub circuit: CircuitOptions,
     /// Active health checks, unless an upstream has its own.
     pub probe: ProbeOptions,
+    /// Conversations that the gateway keeps.
+    pub sessions: SessionsOptions,
     /// Bounds on what clients may send, hold and ignore.
     pub limits: LimitOptions,
     /// How the process stops.
@@ -114,6 +117,7 @@ impl Default for GatewayOptions {
             timeouts: TimeoutOptions::default(),
             circuit: CircuitOptions::default(),
             probe: ProbeOptions::default(),
+            sessions: SessionsOptions::default(),
             limits: LimitOptions::default(),
             shutdown: ShutdownOptions::default(),
             log: LogOptions::default(),

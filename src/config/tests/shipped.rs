@@ -47,7 +47,7 @@ fn the_shipped_examples_load() {
     assert_eq!((options.limits, options.shutdown), (defaults.limits, defaults.shutdown));
     assert_eq!((options.log, options.sim), (defaults.log, defaults.sim));
     assert_eq!((options.auth, options.discover, options.usage), (defaults.auth, true, true));
-    assert_eq!(options.token_counts, defaults.token_counts);
+    assert_eq!((options.token_counts, options.sessions), (defaults.token_counts, defaults.sessions));
     assert_eq!((options.listen, options.admin, options.workers), (defaults.listen, defaults.admin, 0));
 }
 
