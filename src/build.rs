@@ -1,6 +1,7 @@
 //! Makes of a loaded configuration what serves calls. Used at start, at each reload and by `explain`.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,6 +15,7 @@ use crate::edge::gateway::{About, Serving};
 use crate::edge::listener::server_config;
 use crate::edge::options::AuthMode;
 use crate::health::RetryRules;
+use crate::session::sessions::Sessions;
 use crate::sim::{self, SimOptions};
 use crate::snapshot::{CallRules, Parts, Snapshot};
 use crate::telemetry::Metrics;
@@ -29,6 +31,7 @@ pub struct Builder {
     room: Arc<Room>,
     generation: u64,
     sim: Option<Simulated>,
+    sessions: Option<Arc<Sessions>>,
 }
 
 /// The simulated vendor that runs now.
@@ -46,7 +49,7 @@ pub struct Built {
 
 impl Builder {
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, room: Arc::default(), generation: 0, sim: None }
+        Self { metrics, room: Arc::default(), generation: 0, sim: None, sessions: None }
     }
 
     /// Fails with a sentence, changing nothing, where a certificate cannot be used or the simulated vendor not started.
@@ -71,6 +74,7 @@ impl Builder {
             room: Arc::clone(&self.room),
             local_only: loaded.clients.is_empty() && options.auth == AuthMode::Keys,
             cors: options.cors.clone(),
+            sessions: self.sessions(loaded),
             admin_key: options.admin_key.clone(),
             tls,
             about,
@@ -96,6 +100,18 @@ impl Builder {
             rules: rules(loaded),
         };
         Snapshot::build(parts, old, &self.metrics)
+    }
+
+    /// The sessions of this configuration: those of the last one where nothing about them changed.
+    fn sessions(&mut self, loaded: &Loaded) -> Arc<Sessions> {
+        let options = &loaded.options.sessions;
+        if let Some(sessions) = self.sessions.as_ref().filter(|it| it.options() == options) {
+            return Arc::clone(sessions);
+        }
+        let folder = loaded.source.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let sessions = Sessions::new(options, folder);
+        self.sessions = Some(Arc::clone(&sessions));
+        sessions
     }
 
     /// The address of the simulated vendor, if an upstream needs it; one that runs as it should already is kept.

@@ -56,6 +56,8 @@ pub enum Kind {
     VendorFailed,
     /// The answer ended before it was complete.
     Cut,
+    /// The store of sessions cannot be asked now.
+    StoreAway,
     /// The gateway's own fault.
     Internal,
     /// Given up because another attempt of the same call was quicker. Of attempts in the record only: no call ends so, and
@@ -65,7 +67,7 @@ pub enum Kind {
 
 impl Kind {
     /// Those that label metrics.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 15] = [
         Kind::BadRequest,
         Kind::ContextLength,
         Kind::ContentFilter,
@@ -79,6 +81,7 @@ impl Kind {
         Kind::ModelMissing,
         Kind::VendorFailed,
         Kind::Cut,
+        Kind::StoreAway,
         Kind::Internal,
     ];
 
@@ -98,6 +101,7 @@ impl Kind {
             Kind::ModelMissing => "model_missing",
             Kind::VendorFailed => "vendor_failed",
             Kind::Cut => "cut",
+            Kind::StoreAway => "store_away",
             Kind::Internal => "internal",
             Kind::Hedged => "hedged",
         }
@@ -213,6 +217,9 @@ fn defaults(kind: Kind) -> (StatusCode, &'static str, Option<&'static str>) {
         Kind::ModelMissing => (StatusCode::NOT_FOUND, "invalid_request_error", Some("model_not_found")),
         Kind::VendorFailed => (StatusCode::BAD_GATEWAY, "server_error", Some("upstream_failed")),
         Kind::Cut => (StatusCode::BAD_GATEWAY, "server_error", Some("upstream_cut")),
+        Kind::StoreAway => {
+            (StatusCode::SERVICE_UNAVAILABLE, "server_error", Some("session_store_unavailable"))
+        }
         Kind::Internal | Kind::Hedged => {
             (StatusCode::INTERNAL_SERVER_ERROR, "server_error", Some("internal_error"))
         }

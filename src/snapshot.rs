@@ -210,6 +210,7 @@ impl Builder<'_> {
             single_flight: options.single_flight.then(|| self.metrics.shared_calls(label)),
             shadow: options.shadow.as_ref().and_then(|it| self.shadow(label, options, it)),
             throughput: options.throughput.clone(),
+            when_store_down: options.when_store_down,
             continues: options.continue_cut_streams,
             on: Fallbacks::new(&options.on, |name| self.fallback(label, name, built)),
             hedge: self.hedge(label, options),

@@ -37,10 +37,14 @@ pub(super) fn clients(draft: &mut Draft, options: &GatewayOptions) -> Vec<Client
                 draft.fault(&path, "a model is a name, or the beginning of one and `*`");
             }
         }
+        if own.tenant.as_ref().is_some_and(String::is_empty) {
+            draft.fault(&["clients", client, "tenant"], "a tenant needs a name");
+        }
         let without_model = own.without_model.unwrap_or(own.models.is_none());
         specs.push(ClientSpec {
             name: name.clone(),
             key_digests,
+            tenant: own.tenant.clone().unwrap_or_else(|| client.to_owned()),
             models: own.models.clone(),
             without_model,
             calls_max: own.calls_max,

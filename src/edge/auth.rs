@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::edge::spec::ClientSpec;
 use crate::error::{Error, Kind, Origin};
 use crate::names::ClientName;
+use crate::session::key::Owner;
 use crate::upstream::room::{Room, Tenant};
 
 /// The callers of one configuration.
@@ -25,6 +26,8 @@ pub struct ClientTable {
 #[derive(Debug)]
 pub struct Client {
     pub name: ClientName,
+    /// Whose sessions are its own.
+    owner: Owner,
     models: Option<Vec<String>>,
     without_model: bool,
     /// Its calls in flight; 0: as many as the gateway has room for.
@@ -42,6 +45,7 @@ impl ClientTable {
         for spec in clients {
             let client = Arc::new(Client {
                 name: spec.name.clone(),
+                owner: Owner::tenant(&spec.tenant),
                 models: spec.models.clone(),
                 without_model: spec.without_model,
                 calls_max: spec.calls_max,
@@ -76,6 +80,11 @@ impl ClientTable {
 
 fn unauthorized(message: &str) -> Error {
     Error::new(Kind::Unauthorized, Origin::Client, message)
+}
+
+/// Whose sessions a call may see: its client's or, where nobody has a name, those of the key it shows.
+pub fn owner(client: Option<&Client>, headers: &HeaderMap) -> Owner {
+    client.map_or_else(|| Owner::shown_key(shown_keys(headers).next()), |it| it.owner)
 }
 
 /// `Authorization: Bearer` (RFC 6750), Azure's `api-key` or Anthropic's `x-api-key`.
@@ -128,6 +137,7 @@ mod tests {
     fn table() -> ClientTable {
         let spec = ClientSpec {
             name: "shop".into(),
+            tenant: "shop".into(),
             key_digests: vec![Sha256::digest("good").into()],
             models: Some(vec!["smart".into(), "gpt-*".into()]),
             without_model: false,

@@ -13,6 +13,7 @@ use crate::edge::shadow::Shadows;
 use crate::edge::single_flight::Flights;
 use crate::edge::stall::Stalls;
 use crate::names::Secret;
+use crate::session::sessions::Sessions;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{LogHandle, Metrics};
 use crate::upstream::room::Room;
@@ -27,6 +28,8 @@ pub struct Serving {
     /// Nobody shows a key because only this machine is meant to call.
     pub local_only: bool,
     pub cors: Option<CorsOptions>,
+    /// What clients said before; the same from one configuration to the next unless its options change.
+    pub sessions: Arc<Sessions>,
     pub admin_key: Option<Secret>,
     pub tls: Option<Arc<rustls::ServerConfig>>,
     pub about: About,

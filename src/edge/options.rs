@@ -33,6 +33,8 @@ pub struct ClientOptions {
     pub key_file: Option<String>,
     /// SHA-256 of the key in hexadecimal, instead of the key.
     pub key_sha256: Vec<String>,
+    /// Whose sessions it has: clients of the same tenant share theirs. Default: its own name.
+    pub tenant: Option<String>,
     /// Models it may use; a trailing `*` matches any ending. Default: all.
     pub models: Option<Vec<String>>,
     /// Whether it may make calls that name no model (files, batches …). Default: true, or false where `models` is set.

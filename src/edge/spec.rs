@@ -8,6 +8,8 @@ pub struct ClientSpec {
     pub name: ClientName,
     /// SHA-256 of each key; the keys themselves are not kept.
     pub key_digests: Vec<[u8; 32]>,
+    /// Whose sessions are its own.
+    pub tenant: String,
     /// Model names and `prefix*` patterns; `None`: all.
     pub models: Option<Vec<String>>,
     pub without_model: bool,

@@ -11,6 +11,7 @@ use crate::names::{ModelName, UpstreamId};
 use crate::price::options::{Amount, PriceOptions};
 use crate::route::cause::FallbackOptions;
 use crate::route::hedge::HedgeOptions;
+use crate::session::options::WhenStoreDown;
 use crate::vendor::models::FactOptions;
 
 /// One route: a model name or prefix and the targets that serve it.
@@ -52,6 +53,8 @@ pub struct RouteOptions {
     pub shadow: Option<ShadowOptions>,
     /// The slowest pace of a stream that is good enough while another target is left. Default: any is.
     pub throughput: Option<ThroughputOptions>,
+    /// What a call gets that names a session while the store cannot be asked. Default: as `sessions` says.
+    pub when_store_down: Option<WhenStoreDown>,
     /// Whether a streamed chat completion that breaks off after content goes on at another target, from what was said.
     /// Default false.
     pub continue_cut_streams: bool,
@@ -99,6 +102,7 @@ impl Default for RouteOptions {
             single_flight: false,
             shadow: None,
             throughput: None,
+            when_store_down: None,
             continue_cut_streams: false,
             on: FallbackOptions::default(),
             hedge: None,

@@ -14,6 +14,7 @@ use crate::route::cause::Fallbacks;
 use crate::route::hedge::HedgeRule;
 use crate::route::options::{BalanceOptions, PolicyName, ThroughputOptions};
 use crate::route::target::Target;
+use crate::session::options::WhenStoreDown;
 use crate::telemetry::series::SharedCalls;
 
 /// What one model name, prefix or upstream leads to.
@@ -42,6 +43,8 @@ pub struct Route {
     pub shadow: Option<Shadow>,
     /// The slowest pace of a stream that is good enough; none: any is.
     pub throughput: Option<ThroughputOptions>,
+    /// What a call gets that names a session while the store is away, where this route has a rule of its own.
+    pub when_store_down: Option<WhenStoreDown>,
     /// Whether a stream that breaks off after content goes on at another target.
     pub continues: bool,
     /// Where a call goes on after failures.
@@ -92,6 +95,7 @@ impl Route {
             single_flight: None,
             shadow: None,
             throughput: None,
+            when_store_down: None,
             continues: false,
             on: Fallbacks::default(),
             hedge: None,
