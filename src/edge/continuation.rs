@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use crate::edge::flow::LateAnswer;
 use crate::edge::gateway::Serving;
+use crate::edge::prepare::Prepared;
 use crate::edge::search::search;
-use crate::edge::serve::Prepared;
 use crate::error::{Error, Kind, Origin};
 use crate::route::plan::Plan;
 use crate::telemetry::Ended;

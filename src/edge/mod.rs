@@ -19,6 +19,7 @@ pub mod intake;
 pub mod listener;
 pub mod models;
 pub mod options;
+mod prepare;
 pub mod rescue;
 mod search;
 pub mod serve;

@@ -4,33 +4,27 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
 use crate::edge::admission::admit;
-use crate::edge::ask::{self, Caller, Scanned, ask};
-use crate::edge::auth::Client;
 use crate::edge::body::Body;
 use crate::edge::continuation::Continuer;
-use crate::edge::endpoint::{BodyKind, Endpoint, endpoint};
+use crate::edge::endpoint::{Endpoint, endpoint};
 use crate::edge::flow::{LateAnswer, Watch};
 use crate::edge::gateway::{Gateway, Serving};
-use crate::edge::intake::{self, Taken};
-use crate::edge::models::unknown_model;
+use crate::edge::intake;
+use crate::edge::prepare::{Asked, Prepared, prepare, take};
 use crate::edge::search::search;
-use crate::edge::single_flight::{self, Key};
-use crate::edge::{cors, headers, models, rescue, shadow};
+use crate::edge::{cors, headers, models, rescue, shadow, single_flight};
 use crate::error::{Error, Kind, Origin};
-use crate::names::{ModelName, RequestId};
+use crate::names::RequestId;
 use crate::route::cause::Cause;
-use crate::route::plan::{Plan, plan};
 use crate::telemetry::{CallRecord, Ended, EndpointKind};
-use crate::upstream::call::{Call, CallBody};
 use crate::upstream::commit::AnswerBody;
 use crate::upstream::dispatch::Delivery;
 use crate::upstream::finish::FinishGuard;
-use crate::upstream::room::BodyRoom;
 use crate::vendor::stream::StreamShape;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,8 +35,6 @@ const X_TOLLGATE_ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-atte
 const X_TOLLGATE_COST_USD: HeaderName = HeaderName::from_static("x-tollgate-cost-usd");
 /// `1`: the vendor counted no tokens, and the cost is by the gateway's estimate of them.
 const X_TOLLGATE_COST_ESTIMATED: HeaderName = HeaderName::from_static("x-tollgate-cost-estimated");
-/// `1`: the client wants a stream to end with a comment that tells its usage and cost.
-const X_TOLLGATE_USAGE: HeaderName = HeaderName::from_static("x-tollgate-usage");
 
 /// Serves one request. Infallible: whatever goes wrong becomes an answer.
 pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
@@ -133,164 +125,15 @@ async fn understand(
         let id = endpoint.path.strip_prefix("/models/").map(|it| percent_decode_str(it).decode_utf8_lossy());
         return models::answer(&serving.snapshot, client.as_deref(), id.as_deref()).map(Next::Answered);
     }
-    let prepared = prepare(serving, endpoint, client.as_deref(), request, room, end).await?;
-    Ok(Next::Dispatch(Arc::new(prepared)))
+    let (head, body) = request.into_parts();
+    let asked = Asked { endpoint, head, client: client.as_deref() };
+    let taken = take(serving, &asked, body, room).await?;
+    Ok(Next::Dispatch(Arc::new(prepare(serving, asked, taken, end).await?)))
 }
 
 enum Next {
     Answered(Response<Body>),
     Dispatch(Arc<Prepared>),
-}
-
-/// A call that knows where it may go.
-pub(super) struct Prepared {
-    pub call: Call,
-    pub plan: Plan,
-    pub stream: bool,
-    /// By which it finds others like it to share an answer with.
-    pub key: Option<Key>,
-}
-
-/// Reads the body as far as routing needs it, and plans.
-async fn prepare(
-    serving: &Serving,
-    endpoint: Endpoint,
-    client: Option<&Client>,
-    request: Request<Incoming>,
-    room: BodyRoom,
-    end: &mut FinishGuard,
-) -> Result<Prepared, Error> {
-    let (head, body) = request.into_parts();
-    let rules = &serving.snapshot.rules;
-    let taken = take(serving, &endpoint, &head.headers, body, room).await?;
-    end.record.bytes_in = taken.bytes;
-    end.record.stream = taken.stream;
-    let model = match taken.model.as_deref() {
-        None if endpoint.body == BodyKind::Model => {
-            Some(rules.default_model.as_ref().ok_or_else(no_model)?.as_str())
-        }
-        named => named,
-    };
-    let scanned = match &taken.body {
-        CallBody::Json { body, scan } => Some((body.as_ref(), scan)),
-        _ => None,
-    };
-    let plan = choose(serving, &head.headers, model, scanned, client, end)?;
-    let mut path = endpoint.path;
-    if let Some(query) = head.uri.query() {
-        path = format!("{path}?{query}");
-    }
-    let call = Call {
-        method: head.method,
-        path,
-        headers: headers::to_vendor(&head.headers),
-        body: taken.body,
-        kind: endpoint.kind,
-        shape: endpoint.shape,
-        answers_json: endpoint.answers_json,
-        wants_usage: rules.wants_usage,
-        said: None,
-    };
-    let key = single_flight::key(client, serving.snapshot.generation, &plan, &call, &head.headers);
-    Ok(Prepared { call, plan, stream: taken.stream, key })
-}
-
-/// Reads the body as far as its endpoint needs it.
-async fn take(
-    serving: &Serving,
-    endpoint: &Endpoint,
-    headers: &HeaderMap,
-    body: Incoming,
-    room: BodyRoom,
-) -> Result<Taken, Error> {
-    let limits = &serving.limits;
-    let has_body = !http_body::Body::is_end_stream(&body);
-    match endpoint.body {
-        BodyKind::Model => intake::modelled(headers, body, limits, room).await,
-        BodyKind::MaybeModel
-            if has_body && (endpoint.kind != EndpointKind::Other || is_readable(headers)) =>
-        {
-            intake::modelled(headers, body, limits, room).await
-        }
-        _ => {
-            let body = intake::unread(headers, body, limits)?;
-            Ok(Taken { body, model: None, stream: false, bytes: 0 })
-        }
-    }
-}
-
-/// Whether a body may name a model in a form we read.
-fn is_readable(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    kind == "multipart/form-data" || kind == "application/json" || kind.ends_with("+json")
-}
-
-fn no_model() -> Error {
-    Error::bad_request("The request body names no `model`.").param("model").code("missing_model")
-}
-
-/// The plan of a call: by `x-tollgate-upstream`, by its model, or to the default upstream.
-fn choose(
-    serving: &Serving,
-    headers: &HeaderMap,
-    model: Option<&str>,
-    scanned: Option<Scanned<'_>>,
-    client: Option<&Client>,
-    end: &mut FinishGuard,
-) -> Result<Plan, Error> {
-    let snapshot = &serving.snapshot;
-    let named =
-        headers.get(X_TOLLGATE_UPSTREAM).map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned());
-    let whole_name = match (&named, model) {
-        (Some(upstream), Some(model)) => Some(format!("{upstream}/{model}")),
-        (_, model) => model.map(str::to_owned),
-    };
-    end.record.model_asked = whole_name.as_deref().map(ModelName::from);
-    if let Some(client) = client {
-        client.check(whole_name.as_deref())?;
-    }
-    let (route, model) = match (&named, model) {
-        (Some(upstream), _) => {
-            let route = snapshot.routes.direct(upstream).ok_or_else(|| unknown_upstream(upstream))?;
-            (route, model.unwrap_or_default())
-        }
-        (None, Some(model)) => {
-            let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, client, model))?;
-            (found.route, found.model)
-        }
-        (None, None) => {
-            let upstream = snapshot.rules.default_upstream.as_ref();
-            let route =
-                upstream.and_then(|it| snapshot.routes.direct(it.as_str())).ok_or_else(no_upstream)?;
-            (route, "")
-        }
-    };
-    end.record.route = Some(Arc::clone(&route.label));
-    let caller = Caller { client: client.map(|it| &it.name), tags: ask::tags(headers)? };
-    let plan = plan(route, ask(route, model, scanned, caller), std::time::Instant::now());
-    plan.count_exclusions();
-    // What names no model asks a vendor for no tokens: it reads, say, an answer again that was paid for.
-    if !model.is_empty() {
-        end.planned(&plan);
-    }
-    end.tells_usage = headers.get(X_TOLLGATE_USAGE).is_some_and(|it| it == "1");
-    Ok(plan)
-}
-
-fn unknown_upstream(name: &str) -> Error {
-    let shown: String = name.chars().take(64).collect();
-    Error::bad_request(format!("No upstream is called `{shown}` (`x-tollgate-upstream`)."))
-        .status(StatusCode::NOT_FOUND)
-        .code("upstream_not_found")
-}
-
-fn no_upstream() -> Error {
-    Error::bad_request(
-        "This call names no model, and the gateway has no upstream for such calls (`default_upstream`).",
-    )
-    .status(StatusCode::NOT_FOUND)
-    .code("upstream_not_found")
 }
 
 /// Sends the call. A streaming client that waits long is told so, while the search for an answer goes on.

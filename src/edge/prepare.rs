@@ -1,0 +1,181 @@
+//! From a request that was let in to a call that knows where it may go: body, model, route, plan.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use hyper::body::Incoming;
+
+use crate::edge::ask::{self, Caller, Scanned, ask};
+use crate::edge::auth::Client;
+use crate::edge::endpoint::{BodyKind, Endpoint};
+use crate::edge::gateway::Serving;
+use crate::edge::headers;
+use crate::edge::intake::{self, Taken};
+use crate::edge::models::unknown_model;
+use crate::edge::single_flight::{self, Key};
+use crate::error::Error;
+use crate::names::ModelName;
+use crate::route::plan::{Plan, plan};
+use crate::telemetry::EndpointKind;
+use crate::upstream::call::{Call, CallBody};
+use crate::upstream::finish::FinishGuard;
+use crate::upstream::room::BodyRoom;
+
+const X_TOLLGATE_UPSTREAM: HeaderName = HeaderName::from_static("x-tollgate-upstream");
+/// `1`: the client wants a stream to end with a comment that tells its usage and cost.
+const X_TOLLGATE_USAGE: HeaderName = HeaderName::from_static("x-tollgate-usage");
+
+/// A call that knows where it may go.
+pub(super) struct Prepared {
+    pub call: Call,
+    pub plan: Plan,
+    pub stream: bool,
+    /// By which it finds others like it to share an answer with.
+    pub key: Option<Key>,
+}
+
+/// A request that was let in.
+pub(super) struct Asked<'a> {
+    pub endpoint: Endpoint,
+    pub head: Parts,
+    pub client: Option<&'a Client>,
+}
+
+/// Finds the route of a call whose body was taken, and plans.
+pub(super) async fn prepare(
+    serving: &Serving,
+    asked: Asked<'_>,
+    taken: Taken,
+    end: &mut FinishGuard,
+) -> Result<Prepared, Error> {
+    let Asked { endpoint, head, client } = asked;
+    let rules = &serving.snapshot.rules;
+    end.record.bytes_in = taken.bytes;
+    end.record.stream = taken.stream;
+    let model = match taken.model.as_deref() {
+        None if endpoint.body == BodyKind::Model => {
+            Some(rules.default_model.as_ref().ok_or_else(no_model)?.as_str())
+        }
+        named => named,
+    };
+    let scanned = match &taken.body {
+        CallBody::Json { body, scan } => Some((body.as_ref(), scan)),
+        _ => None,
+    };
+    let plan = choose(serving, &head.headers, model, scanned, client, end)?;
+    let mut path = endpoint.path;
+    if let Some(query) = head.uri.query() {
+        path = format!("{path}?{query}");
+    }
+    let call = Call {
+        method: head.method,
+        path,
+        headers: headers::to_vendor(&head.headers),
+        body: taken.body,
+        kind: endpoint.kind,
+        shape: endpoint.shape,
+        answers_json: endpoint.answers_json,
+        wants_usage: rules.wants_usage,
+        said: None,
+    };
+    let key = single_flight::key(client, serving.snapshot.generation, &plan, &call, &head.headers);
+    Ok(Prepared { call, plan, stream: taken.stream, key })
+}
+
+/// Reads the body as far as its endpoint needs it.
+pub(super) async fn take(
+    serving: &Serving,
+    asked: &Asked<'_>,
+    body: Incoming,
+    room: BodyRoom,
+) -> Result<Taken, Error> {
+    let (endpoint, headers, limits) = (&asked.endpoint, &asked.head.headers, &serving.limits);
+    let has_body = !http_body::Body::is_end_stream(&body);
+    match endpoint.body {
+        BodyKind::Model => intake::modelled(headers, body, limits, room).await,
+        BodyKind::MaybeModel
+            if has_body && (endpoint.kind != EndpointKind::Other || is_readable(headers)) =>
+        {
+            intake::modelled(headers, body, limits, room).await
+        }
+        _ => {
+            let body = intake::unread(headers, body, limits)?;
+            Ok(Taken { body, model: None, stream: false, bytes: 0 })
+        }
+    }
+}
+
+/// Whether a body may name a model in a form we read.
+fn is_readable(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "multipart/form-data" || kind == "application/json" || kind.ends_with("+json")
+}
+
+fn no_model() -> Error {
+    Error::bad_request("The request body names no `model`.").param("model").code("missing_model")
+}
+
+/// The plan of a call: by `x-tollgate-upstream`, by its model, or to the default upstream.
+fn choose(
+    serving: &Serving,
+    headers: &HeaderMap,
+    model: Option<&str>,
+    scanned: Option<Scanned<'_>>,
+    client: Option<&Client>,
+    end: &mut FinishGuard,
+) -> Result<Plan, Error> {
+    let snapshot = &serving.snapshot;
+    let named =
+        headers.get(X_TOLLGATE_UPSTREAM).map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned());
+    let whole_name = match (&named, model) {
+        (Some(upstream), Some(model)) => Some(format!("{upstream}/{model}")),
+        (_, model) => model.map(str::to_owned),
+    };
+    end.record.model_asked = whole_name.as_deref().map(ModelName::from);
+    if let Some(client) = client {
+        client.check(whole_name.as_deref())?;
+    }
+    let (route, model) = match (&named, model) {
+        (Some(upstream), _) => {
+            let route = snapshot.routes.direct(upstream).ok_or_else(|| unknown_upstream(upstream))?;
+            (route, model.unwrap_or_default())
+        }
+        (None, Some(model)) => {
+            let found = snapshot.routes.find(model).ok_or_else(|| unknown_model(snapshot, client, model))?;
+            (found.route, found.model)
+        }
+        (None, None) => {
+            let upstream = snapshot.rules.default_upstream.as_ref();
+            let route =
+                upstream.and_then(|it| snapshot.routes.direct(it.as_str())).ok_or_else(no_upstream)?;
+            (route, "")
+        }
+    };
+    end.record.route = Some(Arc::clone(&route.label));
+    let caller = Caller { client: client.map(|it| &it.name), tags: ask::tags(headers)? };
+    let plan = plan(route, ask(route, model, scanned, caller), std::time::Instant::now());
+    plan.count_exclusions();
+    // What names no model asks a vendor for no tokens: it reads, say, an answer again that was paid for.
+    if !model.is_empty() {
+        end.planned(&plan);
+    }
+    end.tells_usage = headers.get(X_TOLLGATE_USAGE).is_some_and(|it| it == "1");
+    Ok(plan)
+}
+
+fn unknown_upstream(name: &str) -> Error {
+    let shown: String = name.chars().take(64).collect();
+    Error::bad_request(format!("No upstream is called `{shown}` (`x-tollgate-upstream`)."))
+        .status(StatusCode::NOT_FOUND)
+        .code("upstream_not_found")
+}
+
+fn no_upstream() -> Error {
+    Error::bad_request(
+        "This call names no model, and the gateway has no upstream for such calls (`default_upstream`).",
+    )
+    .status(StatusCode::NOT_FOUND)
+    .code("upstream_not_found")
+}
