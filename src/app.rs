@@ -121,6 +121,7 @@ impl App {
         for (_, probe) in self.probes {
             probe.abort();
         }
+        self.gateway.serving().sessions.close().await;
         Ok(())
     }
 

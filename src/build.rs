@@ -15,6 +15,7 @@ use crate::edge::gateway::{About, Serving};
 use crate::edge::listener::server_config;
 use crate::edge::options::AuthMode;
 use crate::health::RetryRules;
+use crate::session::options::WhenStoreDown;
 use crate::session::sessions::Sessions;
 use crate::sim::{self, SimOptions};
 use crate::snapshot::{CallRules, Parts, Snapshot};
@@ -56,6 +57,7 @@ impl Builder {
     pub async fn build(&mut self, loaded: &Loaded, old: Option<&Snapshot>) -> Result<Built, String> {
         let tls = loaded.tls.as_ref().map(server_config).transpose()?;
         let sim = self.simulate(loaded).await.map_err(|it| format!("the simulated vendor: {it}"))?;
+        let sessions = self.sessions(loaded);
         let snapshot = self.snapshot(loaded, sim.as_ref(), old);
         let mut warnings = loaded.warnings.clone();
         warnings.extend(snapshot.off.iter().map(|(id, why)| format!("upstream `{id}` is off: {why}")));
@@ -74,7 +76,8 @@ impl Builder {
             room: Arc::clone(&self.room),
             local_only: loaded.clients.is_empty() && options.auth == AuthMode::Keys,
             cors: options.cors.clone(),
-            sessions: self.sessions(loaded),
+            sessions,
+            chat_api: loaded.chat_api.clone(),
             admin_key: options.admin_key.clone(),
             tls,
             about,
@@ -105,11 +108,15 @@ impl Builder {
     /// The sessions of this configuration: those of the last one where nothing about them changed.
     fn sessions(&mut self, loaded: &Loaded) -> Arc<Sessions> {
         let options = &loaded.options.sessions;
-        if let Some(sessions) = self.sessions.as_ref().filter(|it| it.options() == options) {
+        let says_continue = |it: &WhenStoreDown| *it == WhenStoreDown::Continue;
+        let routes = loaded.options.routes.iter().filter_map(|it| it.when_store_down.as_ref());
+        let remembers = routes.chain([&options.when_store_down]).any(says_continue);
+        let last = self.sessions.as_deref();
+        if let Some(sessions) = self.sessions.as_ref().filter(|it| it.is_for(options, remembers)) {
             return Arc::clone(sessions);
         }
         let folder = loaded.source.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        let sessions = Sessions::new(options, folder);
+        let sessions = Sessions::new(options, folder, self.metrics.sessions(), remembers, last);
         self.sessions = Some(Arc::clone(&sessions));
         sessions
     }

@@ -11,6 +11,8 @@
 //! 1. [`edge::listener`] accepts a connection, [`edge::connection`] times it, hyper reads a request.
 //! 2. [`edge::serve`] gives it an id and a record, checks host and room and names the client ([`edge::admission`]), reads
 //!    the body ([`edge::intake`]) and scans it once for the fields that decide ([`api::request`]).
+//!    What belongs to a session is joined to it (`edge::talk`): its history is read ([`session::sessions`]) and goes into
+//!    the body of each attempt as far as the target's window holds it ([`upstream::past`]).
 //! 3. [`route::table`] finds the route, [`route::plan`] orders its targets by health, fit and [`route::policy`], for which
 //!    [`route::reckon`] works out what the call would cost and take at each ([`price`], [`health::pace`],
 //!    [`health::warmth`]).
@@ -22,7 +24,9 @@
 //!    [`edge::stall`] ends it when its client takes nothing. Where the route wants it, a stream that comes too slowly
 //!    ([`upstream::throughput`]) moves on before content, and one that breaks off after content goes on at another target
 //!    ([`upstream::continuation`], [`vendor::graft`]). Identical calls may share one answer ([`edge::single_flight`]).
-//! 7. [`upstream::finish`] closes the record once: what it cost ([`upstream::bill`]), metrics, log line.
+//! 7. Of a call in a session the last bytes wait (`edge::keeping`) until its turn ([`session::talk`]) is in the store, or
+//!    on disk while that is away (`session::spool`).
+//! 8. [`upstream::finish`] closes the record once: what it cost ([`upstream::bill`]), metrics, log line.
 //!
 //! A call keeps the [`snapshot::Snapshot`] it began with; a reload swaps the next one in ([`app`]).
 

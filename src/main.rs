@@ -8,11 +8,20 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
+use sha2::{Digest, Sha256};
 use tollgate::app::App;
 use tollgate::build::Builder;
 use tollgate::config::{self, Loaded};
 use tollgate::edge::ask::Caller;
 use tollgate::edge::explain::{explain, explain_body};
+use tollgate::edge::options::AuthMode;
+use tollgate::session;
+use tollgate::session::import::{Imported, Making};
+use tollgate::session::key::Owner;
+use tollgate::session::migrate::Migrated;
+use tollgate::session::options::SessionsOptions;
+use tollgate::session::place::Place;
+use tollgate::session::store::Store;
 use tollgate::sim::{self, SimOptions};
 use tollgate::summary;
 use tollgate::telemetry::{Metrics, log};
@@ -51,6 +60,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look after stored sessions.
+    Sessions {
+        #[command(subcommand)]
+        command: SessionsCommand,
+    },
     /// Print the JSON Schema of gateway.yaml, for editors.
     Schema,
     /// Run the simulated vendor alone.
@@ -59,6 +73,36 @@ enum Command {
         listen: SocketAddr,
         #[command(flatten)]
         options: SimOptions,
+    },
+}
+
+#[derive(Subcommand)]
+enum SessionsCommand {
+    /// Copy all sessions and stored completions from one store to another. A store is `configured` (what gateway.yaml says),
+    /// `embedded:<file>` or the URL of a Redis; one that needs options or keeps its password to itself is best `configured`.
+    /// Nothing at the target is taken away; it can be repeated, and then copies what came since. Exit code 1 if a record was refused because
+    /// the target has another of its name.
+    Migrate {
+        #[arg(long)]
+        from: String,
+        #[arg(long)]
+        to: String,
+    },
+    /// Take over the chats of the earlier chat service from its Redis, each user's apart. Sessions that are there already stay
+    /// as they are, so it can be repeated. Exit code 1 if one was refused because of its id.
+    ImportChat {
+        /// The URL of the earlier service's Redis, or `configured`: the one that gateway.yaml names, if it is the same.
+        #[arg(long)]
+        from: String,
+        /// A store, as for `migrate`.
+        #[arg(long, default_value = "configured")]
+        into: String,
+        /// Whose the users are: the clients of this tenant, which is a client's name unless it has another.
+        #[arg(long, conflicts_with = "key_file")]
+        tenant: Option<String>,
+        /// Whose the users are: those who show the key in this file. Without it and `--tenant`: those who show none.
+        #[arg(long)]
+        key_file: Option<PathBuf>,
     },
 }
 
@@ -71,6 +115,15 @@ fn main() -> ExitCode {
         Command::Explain { model, body } => load(config).and_then(|loaded| explained(&loaded, model, body)),
         Command::Prices { model, json } => {
             load(config).and_then(|loaded| prices(&loaded, model.as_deref(), json))
+        }
+        Command::Sessions { command: SessionsCommand::Migrate { from, to } } => {
+            load(config).and_then(|loaded| migrate(&loaded, &from, &to))
+        }
+        Command::Sessions { command: SessionsCommand::ImportChat { from, into, tenant, key_file } } => {
+            load(config).and_then(|loaded| {
+                let owner = chat_owner(&loaded, tenant.as_deref(), key_file.as_deref())?;
+                import_chat(&loaded, &from, &into, owner)
+            })
         }
         Command::Schema => {
             print(&config::schema());
@@ -149,6 +202,115 @@ fn prices(loaded: &Loaded, model: Option<&str>, json: bool) -> Result<(), String
         false => print(&summary::prices::text(loaded, model, now)?),
     }
     Ok(())
+}
+
+fn migrate(loaded: &Loaded, from: &str, to: &str) -> Result<(), String> {
+    let (from, to) = (Chosen::named("--from", from, loaded)?, Chosen::named("--to", to, loaded)?);
+    if from.place == to.place || (from.file.is_some() && from.file == to.file) {
+        return Err(format!("--from and --to are the same store: {}", from.place));
+    }
+    if let Some(file) = from.file.as_ref().filter(|it| !it.exists()) {
+        return Err(format!("--from: there is no file {}", file.display()));
+    }
+    let mut done = Migrated::default();
+    let compress_bytes_min = loaded.options.sessions.compress_bytes_min;
+    // Connections need the runtime from the beginning.
+    let runtime = runtime(0)?;
+    let _inside = runtime.enter();
+    let (from, to) = (from.store()?, to.store()?);
+    let ended = runtime.block_on(session::migrate::migrate(&from, &to, compress_bytes_min, &mut done));
+    match ended {
+        Ok(()) if done.refused.is_empty() => {
+            print(&done.to_string());
+            Ok(())
+        }
+        Ok(()) => Err(done.to_string()),
+        Err(fault) => Err(format!("{done}\nstopped: {fault}\nwhat was copied stays; repeat this to go on")),
+    }
+}
+
+fn import_chat(loaded: &Loaded, from: &str, into: &str, owner: Owner) -> Result<(), String> {
+    let (from, into) = (Chosen::named("--from", from, loaded)?, Chosen::named("--into", into, loaded)?);
+    let Place::Redis(url) = &from.place else {
+        return Err("--from: the earlier service kept its chats in a Redis; give its URL".into());
+    };
+    let sessions = &loaded.options.sessions;
+    let ttl_ms = sessions.ttl_s * 1_000;
+    let making = Making { owner, ttl_ms, compress_bytes_min: sessions.compress_bytes_min };
+    let mut done = Imported::default();
+    let runtime = runtime(0)?;
+    let _inside = runtime.enter();
+    let source = session::import::source(url, &from.options.redis).map_err(|it| format!("--from: {it}"))?;
+    let store = into.store()?;
+    let ended = runtime.block_on(session::import::import(&source, &store, &making, &mut done));
+    match ended {
+        Ok(()) if done.refused.is_empty() => {
+            print(&done.to_string());
+            Ok(())
+        }
+        Ok(()) => Err(done.to_string()),
+        Err(fault) => Err(format!("{done}\nstopped: {fault}\nwhat was imported stays; repeat this to go on")),
+    }
+}
+
+/// Who will find what is imported.
+fn chat_owner(loaded: &Loaded, tenant: Option<&str>, key_file: Option<&Path>) -> Result<Owner, String> {
+    let clients = &loaded.clients;
+    let is_open = clients.is_empty() || loaded.options.auth == AuthMode::Off;
+    if let Some(tenant) = tenant {
+        let known = clients.iter().any(|it| it.tenant == tenant);
+        return known.then(|| Owner::tenant(tenant)).ok_or_else(|| {
+            format!("--tenant: no client under `clients` is `{tenant}` or has it as its `tenant`")
+        });
+    }
+    let Some(path) = key_file else {
+        return is_open.then(|| Owner::shown_key(None)).ok_or_else(|| {
+            "say whose the chats become, by --tenant or --key-file: this gateway has `clients`".into()
+        });
+    };
+    let text = std::fs::read_to_string(path).map_err(|it| format!("{}: {it}", path.display()))?;
+    let key = text.lines().map(str::trim).find(|it| !it.is_empty());
+    let key = key.ok_or_else(|| format!("{} holds no key", path.display()))?;
+    let digest: [u8; 32] = Sha256::digest(key).into();
+    match clients.iter().find(|it| it.key_digests.contains(&digest)) {
+        Some(client) => Ok(Owner::tenant(&client.tenant)),
+        None if is_open => Ok(Owner::shown_key(Some(key.as_bytes()))),
+        None => Err(format!("the key in {} is no client's", path.display())),
+    }
+}
+
+/// A store named at the command line.
+struct Chosen {
+    place: Place,
+    options: SessionsOptions,
+    folder: PathBuf,
+    file: Option<PathBuf>,
+}
+
+impl Chosen {
+    fn named(option: &str, name: &str, loaded: &Loaded) -> Result<Self, String> {
+        let mut options = loaded.options.sessions.clone();
+        let beside = loaded.source.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let is_typed = name != "configured";
+        let written = if is_typed { name } else { options.store.reveal() };
+        let place = Place::parse(written).map_err(|it| format!("{option}: {it}"))?;
+        // A path typed here is meant from here, and options are not about a URL typed here.
+        let is_own = is_typed && place != Place::Embedded(None);
+        let folder = if is_own { Path::new("") } else { beside }.to_owned();
+        if is_own {
+            options.redis = SessionsOptions::default().redis;
+        }
+        let file = place.file(&options, &folder).and_then(|it| std::path::absolute(it).ok());
+        Ok(Self { place, options, folder, file })
+    }
+
+    fn store(&self) -> Result<Store, String> {
+        let store = match self.place {
+            Place::Memory => None,
+            _ => self.place.store(&self.options, &self.folder)?,
+        };
+        store.ok_or_else(|| format!("`{}` keeps nothing that could be copied", self.place))
+    }
 }
 
 fn simulate(listen: SocketAddr, options: SimOptions) -> Result<(), String> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::child::{self, Running};
 use crate::pacing::Caller;
 use crate::payload;
+use crate::report::Column;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -21,10 +22,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::Tollgate, Self::Passthrough, Self::Nginx, Self::Direct];
     pub const GATEWAYS: [Self; 3] = [Self::Tollgate, Self::Passthrough, Self::Nginx];
+}
 
-    pub fn name(self) -> &'static str {
+impl Column for Kind {
+    const COLUMNS: &'static [Self] = &[Self::Tollgate, Self::Passthrough, Self::Nginx, Self::Direct];
+    const YARDSTICK: Self = Self::Passthrough;
+    const RATED: &'static [Self] = &[Self::Tollgate, Self::Nginx];
+
+    fn name(self) -> &'static str {
         match self {
             Self::Tollgate => "tollgate",
             Self::Passthrough => "passthrough",
@@ -74,7 +80,7 @@ impl Stage {
     /// Starts one gateway. An error says what to print in its place.
     pub fn start(&self, kind: Kind) -> io::Result<Gateway> {
         match kind {
-            Kind::Tollgate => self.start_tollgate(None),
+            Kind::Tollgate => self.start_tollgate(""),
             Kind::Passthrough => self.start_passthrough(),
             Kind::Nginx => self.start_nginx(),
             Kind::Direct => Err(io::Error::other("the vendor is no gateway")),
@@ -85,11 +91,11 @@ impl Stage {
         self.vendor.lives()
     }
 
-    /// Starts Tollgate with room for `calls_max` calls, or for as many as it has by default.
-    pub fn start_tollgate(&self, calls_max: Option<usize>) -> io::Result<Gateway> {
+    /// Starts Tollgate with `more` lines of configuration.
+    pub fn start_tollgate(&self, more: &str) -> io::Result<Gateway> {
         let directory = child::directory()?;
         let config = directory.join("gateway.yaml");
-        fs::write(&config, tollgate_config(self.vendor_address, calls_max))?;
+        fs::write(&config, tollgate_config(self.vendor_address, more))?;
         let mut command = child::command(Path::new(env!("CARGO_BIN_EXE_tollgate")), self.gateway_core);
         command.arg("--config").arg(config);
         let started = Instant::now();
@@ -131,15 +137,14 @@ impl Stage {
 }
 
 /// Everything on that is on by default: metrics, probes, usage, a log line per call.
-fn tollgate_config(vendor: SocketAddr, calls_max: Option<usize>) -> String {
-    let limits = calls_max.map_or(String::new(), |it| format!("limits: {{ calls_max: {it} }}\n"));
+fn tollgate_config(vendor: SocketAddr, more: &str) -> String {
     format!(
         "listen: 127.0.0.1:0\n\
          admin: 127.0.0.1:0\n\
          discover: false\n\
          workers: 1\n\
          upstreams:\n  bench: {{ vendor: openai-compatible, base_url: \"http://{vendor}/v1\", prefixes: [gpt-] }}\n\
-         log: {{ format: json, level: info, calls: true }}\n{limits}"
+         log: {{ format: json, level: info, calls: true }}\n{more}"
     )
 }
 
@@ -179,8 +184,8 @@ http {{
     )
 }
 
-/// A port that was free a moment ago: nginx cannot be told to let the system choose.
-fn free_address() -> io::Result<SocketAddr> {
+/// A port that was free a moment ago, for those who cannot be told to let the system choose.
+pub fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind(("127.0.0.1", 0))?.local_addr()
 }
 
@@ -188,7 +193,7 @@ fn own_program() -> io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-fn find_on_path(program: &str) -> Option<PathBuf> {
+pub fn find_on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|it| it.join(program)).find(|it| it.is_file())
 }

@@ -98,6 +98,21 @@ pub async fn saturate(
     outcomes(callers).await
 }
 
+/// Makes `calls` calls on each connection, every one of which has a request of its own.
+pub async fn repeat(address: SocketAddr, requests: &[Arc<[u8]>], calls: usize) -> io::Result<()> {
+    let mut callers = JoinSet::new();
+    for (mut connection, request) in open(address, requests.len()).await?.into_iter().zip(requests) {
+        let request = Arc::clone(request);
+        callers.spawn(async move {
+            for _ in 0..calls {
+                connection.call(&request).await?;
+            }
+            Ok(())
+        });
+    }
+    outcomes(callers).await.map(|_| ())
+}
+
 /// Reads one stream on each connection, all at once.
 pub async fn stream(connections: Vec<Connection>, request: &Arc<[u8]>) -> io::Result<Arrival> {
     let mut readers = JoinSet::new();

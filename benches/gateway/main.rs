@@ -4,7 +4,10 @@
 //! The gateway under test has one worker thread and core 0 to itself; the load generator (this process) and the vendor (a
 //! child) share core 1. Only the gateway's CPU time is counted, as the kernel accounts it per thread. Rounds alternate
 //! between the contestants; the table shows the median of the rounds, their spread, and ratios taken within each round.
-//! After `--`: `--quick` for two small rounds, `--only cpu|stream|latency|memory|start|overload` for a part.
+//! After `--`: `--quick` for two small rounds, `--only cpu|stream|latency|memory|start|overload|sessions` for a part.
+//!
+//! `sessions` has tables of its own: calls of a session against the same calls with their history in them, with what is
+//! stored in the gateway's file and in a Redis on core 1.
 
 mod child;
 mod contestant;
@@ -15,7 +18,9 @@ mod pacing;
 mod passthrough;
 mod payload;
 mod proc;
+mod redis;
 mod report;
+mod sessions;
 mod vendor;
 mod wire;
 
@@ -122,7 +127,11 @@ fn measure(options: &Options) -> io::Result<ExitCode> {
     for phase in Phase::value_variants().iter().filter(|it| wanted(it)) {
         rows.extend(bench.run(*phase));
     }
-    print!("{}", report::table(&rows));
+    if !rows.is_empty() {
+        print!("{}", report::table(&rows));
+    }
+    let sessions = if wanted(&Phase::Sessions) { bench.sessions()? } else { sessions::Told::default() };
+    print!("{}", sessions.text);
     if bench.disturbance.get() > DISTURBANCE_MAX {
         let percent = 100.0 * bench.disturbance.get();
         println!(
@@ -132,7 +141,7 @@ fn measure(options: &Options) -> io::Result<ExitCode> {
     if !bench.stage.vendor_lives() {
         return Err(io::Error::other("the vendor ended during the run: the figures mean nothing"));
     }
-    let failed = rows.iter().any(|it| it.has_failed(Kind::Tollgate));
+    let failed = sessions.failed || rows.iter().any(|it| it.has_failed(Kind::Tollgate));
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

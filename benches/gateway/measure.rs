@@ -18,7 +18,7 @@ use crate::overload;
 use crate::pacing;
 use crate::payload::{self, Pace};
 use crate::proc::{self, CpuTime};
-use crate::report::Row;
+use crate::report::{Column, Row};
 use crate::vendor::FRAMING_EVENTS;
 
 const CONNECTIONS: usize = 32;
@@ -63,6 +63,7 @@ pub enum Phase {
     Memory,
     Start,
     Overload,
+    Sessions,
 }
 
 /// How much of everything.
@@ -75,6 +76,10 @@ pub struct Size {
     prompts: usize,
     starts: usize,
     overload: Duration,
+    /// Calls of each session in one sample: one after the other, streamed, and in the open loop.
+    pub session_calls: usize,
+    pub session_streams: usize,
+    pub session_open_loop_calls: u32,
 }
 
 impl Size {
@@ -87,6 +92,9 @@ impl Size {
         prompts: 10,
         starts: 5,
         overload: Duration::from_secs(5),
+        session_calls: 60,
+        session_streams: 8,
+        session_open_loop_calls: 600,
     };
     pub const QUICK: Self = Self {
         rounds: 2,
@@ -97,6 +105,9 @@ impl Size {
         prompts: 5,
         starts: 3,
         overload: Duration::from_secs(2),
+        session_calls: 20,
+        session_streams: 3,
+        session_open_loop_calls: 200,
     };
 }
 
@@ -111,7 +122,8 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub fn run(&self, phase: Phase) -> Vec<Row> {
+    /// Nothing of a phase that has tables of its own.
+    pub fn run(&self, phase: Phase) -> Vec<Row<Kind>> {
         match phase {
             Phase::Cpu => self.cpu(),
             Phase::Stream => self.stream(),
@@ -119,10 +131,11 @@ impl Bench {
             Phase::Memory => self.memory(),
             Phase::Start => self.start(),
             Phase::Overload => self.overload(),
+            Phase::Sessions => Vec::new(),
         }
     }
 
-    fn cpu(&self) -> Vec<Row> {
+    fn cpu(&self) -> Vec<Row<Kind>> {
         let field = Field::start(&self.stage);
         let rows = vec![
             Row::new("CPU µs per request, 1 KB", 1),
@@ -150,7 +163,7 @@ impl Bench {
         Ok(cost.each(calls))
     }
 
-    fn stream(&self) -> Vec<Row> {
+    fn stream(&self) -> Vec<Row<Kind>> {
         let field = Field::start(&self.stage);
         let rows = vec![
             Row::new(&format!("CPU µs per event, {MANY_STREAMS} streams"), 1),
@@ -183,17 +196,17 @@ impl Bench {
         Ok(vec![cost.each(expected).cpu_us, arrival.reads as f64 / expected as f64])
     }
 
-    fn latency(&self) -> Vec<Row> {
+    fn latency(&self) -> Vec<Row<Kind>> {
         let field = Field::start(&self.stage);
         let rows = vec![
             Row::new("latency p50 at 500 requests/s, µs", 0).uncompared(),
             Row::new("latency p99 at 500 requests/s, µs", 0).uncompared(),
             Row::new("10 MB prompt, p50, ms", 1),
         ];
-        let mut rows = self.rounds("latency", rows, &Kind::ALL, |kind| {
+        let mut rows = self.rounds("latency", rows, Kind::COLUMNS, |kind| {
             let address = field.address(kind)?;
             let request = payload::chat(address, SMALL_BYTES, None);
-            let work = || pacing::open_loop(address, &request, PERIOD, self.size.open_loop_calls);
+            let work = || pacing::open_loop(address, &[&request], PERIOD, self.size.open_loop_calls);
             let times = match kind {
                 Kind::Direct => work()?,
                 _ => self.cost(field.gateway(kind)?, work)?.1,
@@ -210,7 +223,7 @@ impl Bench {
         rows
     }
 
-    fn memory(&self) -> Vec<Row> {
+    fn memory(&self) -> Vec<Row<Kind>> {
         let mut rows = vec![
             Row::new("RSS idle, MB", 1),
             Row::new(&format!("RSS with {HELD_CONNECTIONS} connections, MB"), 1),
@@ -255,7 +268,7 @@ impl Bench {
         })
     }
 
-    fn start(&self) -> Vec<Row> {
+    fn start(&self) -> Vec<Row<Kind>> {
         let rows = vec![Row::new("start until ready, ms", 1)];
         self.rounds("start", rows, &Kind::GATEWAYS, |kind| {
             let mut times = Vec::new();
@@ -267,14 +280,14 @@ impl Bench {
     }
 
     /// As many callers as there are places, then twice as many.
-    fn overload(&self) -> Vec<Row> {
+    fn overload(&self) -> Vec<Row<Kind>> {
         let rows = vec![
             Row::new("calls served per second, callers as many as places", 0).uncompared(),
             Row::new("the same with twice as many callers, share of it", 2).uncompared(),
             Row::new("time of a refusal, p99, ms", 1).uncompared(),
         ];
         self.rounds("overload", rows, &[Kind::Tollgate], |_| {
-            let gateway = self.stage.start_tollgate(Some(PLACES))?;
+            let gateway = self.stage.start_tollgate(&format!("limits: {{ calls_max: {PLACES} }}\n"))?;
             let pace = Pace { events: PLACE_EVENTS, between: BETWEEN_EVENTS };
             let request = payload::chat(gateway.address, SMALL_BYTES, Some(pace)).into();
             let drive =
@@ -290,13 +303,13 @@ impl Bench {
     }
 
     /// Fills `rows` with what `measure` returns, one value for each of them, in every round and for every contestant.
-    fn rounds(
+    pub fn rounds<C: Column>(
         &self,
         name: &str,
-        mut rows: Vec<Row>,
-        kinds: &[Kind],
-        measure: impl Fn(Kind) -> io::Result<Vec<f64>>,
-    ) -> Vec<Row> {
+        mut rows: Vec<Row<C>>,
+        kinds: &[C],
+        measure: impl Fn(C) -> io::Result<Vec<f64>>,
+    ) -> Vec<Row<C>> {
         for round in 0..self.size.rounds {
             eprintln!("{name}: round {} of {}", round + 1, self.size.rounds);
             let mut turns = kinds.to_vec();
@@ -317,7 +330,7 @@ impl Bench {
     }
 
     /// What `work` costs the gateway, with what it does after the last answer.
-    fn cost<T>(&self, gateway: &Gateway, work: impl FnOnce() -> io::Result<T>) -> io::Result<(Cost, T)> {
+    pub fn cost<T>(&self, gateway: &Gateway, work: impl FnOnce() -> io::Result<T>) -> io::Result<(Cost, T)> {
         thread::sleep(TRAIL);
         let before = CpuTime::of(gateway.pid())?;
         let started = Instant::now();
@@ -331,19 +344,19 @@ impl Bench {
         Ok((Cost { cpu_us: spent.running_us, wall_us }, done))
     }
 
-    fn wait<T>(&self, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    pub fn wait<T>(&self, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
         let bounded = async { tokio::time::timeout(SAMPLE_MAX, work).await };
         self.runtime.block_on(bounded).map_err(|_| io::Error::other("it stalled"))?
     }
 }
 
-struct Cost {
-    cpu_us: f64,
-    wall_us: f64,
+pub struct Cost {
+    pub cpu_us: f64,
+    pub wall_us: f64,
 }
 
 impl Cost {
-    fn each(&self, count: usize) -> Self {
+    pub fn each(&self, count: usize) -> Self {
         Self { cpu_us: self.cpu_us / count as f64, wall_us: self.wall_us / count as f64 }
     }
 }
@@ -376,7 +389,7 @@ impl Field {
     }
 }
 
-fn percentile_us(times: &[Duration], percent: usize) -> f64 {
+pub fn percentile_us(times: &[Duration], percent: usize) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
     let rank = (sorted.len() * percent).div_ceil(100).max(1) - 1;

@@ -36,6 +36,14 @@ impl Caller {
 
     /// Sends `request` and reads the answer to its end; anything but 200 is an error.
     pub fn call(&mut self, request: &[u8]) -> io::Result<()> {
+        match self.ask(request)? {
+            200 => Ok(()),
+            status => Err(io::Error::other(format!("it answered {status}"))),
+        }
+    }
+
+    /// One call, whatever it is answered.
+    pub fn ask(&mut self, request: &[u8]) -> io::Result<u16> {
         self.intake.begin();
         self.socket.write_all(request)?;
         loop {
@@ -44,36 +52,32 @@ impl Caller {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if self.intake.push(&self.buffer[..read])? {
-                break;
+                return Ok(self.intake.summary().status);
             }
-        }
-        match self.intake.summary().status {
-            200 => Ok(()),
-            status => Err(io::Error::other(format!("it answered {status}"))),
         }
     }
 }
 
 /// Sends `calls` requests, one every `period`, and returns how long each took, counted from the moment it was due: a call
-/// that a slow predecessor held up is not forgiven.
+/// that a slow predecessor held up is not forgiven. The connections share `requests` out among them.
 pub fn open_loop(
     address: SocketAddr,
-    request: &[u8],
+    requests: &[impl AsRef<[u8]>],
     period: Duration,
     calls: u32,
 ) -> io::Result<Vec<Duration>> {
     let mut callers = Vec::new();
-    for _ in 0..SENDERS {
+    for request in requests.iter().map(AsRef::as_ref).cycle().take(SENDERS) {
         let mut caller = Caller::open(address)?;
         caller.call(request)?;
-        callers.push(caller);
+        callers.push((caller, request));
     }
     let next = AtomicU32::new(0);
     let start = Instant::now() + Duration::from_millis(20);
     thread::scope(|scope| {
         let senders: Vec<_> = callers
             .into_iter()
-            .map(|mut caller| {
+            .map(|(mut caller, request)| {
                 let next = &next;
                 scope.spawn(move || {
                     let mut times = Vec::new();

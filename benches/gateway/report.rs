@@ -1,17 +1,26 @@
-//! The table: median and spread of each measure, and ratios to the passthrough taken round by round.
+//! The tables: median and spread of each measure, and ratios to a yardstick taken round by round.
 
 use std::fmt::Write;
 use std::io;
 
-use crate::contestant::Kind;
+/// What is compared in one table: its columns.
+pub trait Column: Copy + Eq + 'static {
+    const COLUMNS: &'static [Self];
+    /// What the others are measured by.
+    const YARDSTICK: Self;
+    /// Those of which the ratio is shown.
+    const RATED: &'static [Self];
+
+    fn name(self) -> &'static str;
+}
 
 /// One measure of every contestant.
-pub struct Row {
+pub struct Row<C> {
     label: String,
     decimals: usize,
-    /// Whether a ratio to the passthrough says anything.
+    /// Whether a ratio to the yardstick says anything.
     compared: bool,
-    cells: Vec<(Kind, Cell)>,
+    cells: Vec<(C, Cell)>,
 }
 
 /// One value per round, or why there are none.
@@ -23,7 +32,7 @@ enum Absence {
     Failed(String),
 }
 
-impl Row {
+impl<C: Column> Row<C> {
     pub fn new(label: &str, decimals: usize) -> Self {
         Self { label: label.to_owned(), decimals, compared: true, cells: Vec::new() }
     }
@@ -34,7 +43,7 @@ impl Row {
         self
     }
 
-    pub fn add(&mut self, kind: Kind, value: f64) {
+    pub fn add(&mut self, kind: C, value: f64) {
         match self.cells.iter_mut().find(|(it, _)| *it == kind) {
             Some((_, Ok(values))) => values.push(value),
             Some((_, Err(_))) => {}
@@ -43,7 +52,7 @@ impl Row {
     }
 
     /// A contestant that failed once has no figure: a median of the rounds that went well would flatter it.
-    pub fn fail(&mut self, kind: Kind, error: &io::Error) {
+    pub fn fail(&mut self, kind: C, error: &io::Error) {
         let absence = match error.kind() {
             io::ErrorKind::NotFound => Absence::NotInstalled,
             _ => Absence::Failed(error.to_string()),
@@ -52,12 +61,12 @@ impl Row {
         self.cells.push((kind, Err(absence)));
     }
 
-    pub fn has_failed(&self, kind: Kind) -> bool {
+    pub fn has_failed(&self, kind: C) -> bool {
         self.cells.iter().any(|(it, cell)| *it == kind && cell.is_err())
     }
 
     /// This row less `base`'s values in the same round; `base` itself is left out.
-    pub fn above(&self, base: Kind, label: &str) -> Self {
+    pub fn above(&self, base: C, label: &str) -> Self {
         let mut above = Self::new(label, self.decimals);
         for (kind, cell) in self.cells.iter().filter(|(kind, _)| *kind != base) {
             let cell = match (cell, self.values(base)) {
@@ -72,11 +81,11 @@ impl Row {
         above
     }
 
-    fn values(&self, kind: Kind) -> Option<&[f64]> {
+    fn values(&self, kind: C) -> Option<&[f64]> {
         self.cells.iter().find(|(it, _)| *it == kind).and_then(|(_, cell)| cell.as_deref().ok())
     }
 
-    fn cell(&self, kind: Kind) -> String {
+    fn cell(&self, kind: C) -> String {
         match self.cells.iter().find(|(it, _)| *it == kind) {
             Some((_, Ok(values))) => spread(values, self.decimals),
             Some((_, Err(Absence::NotInstalled))) => "not installed".to_owned(),
@@ -85,8 +94,8 @@ impl Row {
         }
     }
 
-    fn ratio(&self, kind: Kind) -> String {
-        match (self.values(kind), self.values(Kind::Passthrough)) {
+    fn ratio(&self, kind: C) -> String {
+        match (self.values(kind), self.values(C::YARDSTICK)) {
             (Some(values), Some(yardstick)) if self.compared => {
                 let ratios: Vec<f64> = values.iter().zip(yardstick).map(|(it, yard)| it / yard).collect();
                 spread(&ratios, 2)
@@ -97,25 +106,31 @@ impl Row {
 }
 
 /// The rows as Markdown, with what went wrong below them.
-pub fn table(rows: &[Row]) -> String {
+pub fn table<C: Column>(rows: &[Row<C>]) -> String {
     let mut text = String::from("| median (min–max) |");
-    for kind in Kind::ALL {
-        let _ = write!(text, " {} |", kind.name());
+    for column in C::COLUMNS {
+        let _ = write!(text, " {} |", column.name());
     }
-    text.push_str(" tollgate ÷ passthrough | nginx ÷ passthrough |\n|---|");
-    text.push_str(&"--:|".repeat(Kind::ALL.len() + 2));
+    for column in C::RATED {
+        let _ = write!(text, " {} ÷ {} |", column.name(), C::YARDSTICK.name());
+    }
+    text.push_str("\n|---|");
+    text.push_str(&"--:|".repeat(C::COLUMNS.len() + C::RATED.len()));
     text.push('\n');
     for row in rows {
         let _ = write!(text, "| {} |", row.label);
-        for kind in Kind::ALL {
-            let _ = write!(text, " {} |", row.cell(kind));
+        for column in C::COLUMNS {
+            let _ = write!(text, " {} |", row.cell(*column));
         }
-        let _ = writeln!(text, " {} | {} |", row.ratio(Kind::Tollgate), row.ratio(Kind::Nginx));
+        for column in C::RATED {
+            let _ = write!(text, " {} |", row.ratio(*column));
+        }
+        text.push('\n');
     }
     text + &failures(rows)
 }
 
-fn failures(rows: &[Row]) -> String {
+fn failures<C: Column>(rows: &[Row<C>]) -> String {
     let mut lines: Vec<String> = Vec::new();
     for (kind, cell) in rows.iter().flat_map(|row| &row.cells) {
         let Err(Absence::Failed(why)) = cell else { continue };

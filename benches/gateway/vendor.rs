@@ -22,6 +22,13 @@ const HEADERS: &str = "date: Thu, 01 Jan 2026 00:00:00 GMT\r\nserver: vendor\r\n
 /// Events that frame the content of a stream: role, finish reason and `[DONE]`. The usage event comes only when asked for.
 pub const FRAMING_EVENTS: usize = 3;
 
+const SENTENCE: &str = "All happy benchmarks are alike. ";
+
+/// What the assistant says in a conversation.
+pub fn brief_answer() -> String {
+    SENTENCE.repeat(8)
+}
+
 /// Serves until the parent is gone.
 pub fn serve() -> io::Result<()> {
     child::runtime()?.block_on(async {
@@ -53,7 +60,9 @@ async fn converse(mut socket: TcpStream, answers: Arc<Answers>) -> io::Result<()
         }
         match Order::read(intake.summary()) {
             Order::Models => socket.write_all(&answers.models).await?,
-            Order::Whole => socket.write_all(&answers.whole).await?,
+            Order::Whole { is_brief } => {
+                socket.write_all(if is_brief { &answers.brief } else { &answers.whole }).await?;
+            }
             Order::Stream { events, between, usage } => {
                 answers.stream(&mut socket, events, between, usage).await?;
             }
@@ -64,7 +73,7 @@ async fn converse(mut socket: TcpStream, answers: Arc<Answers>) -> io::Result<()
 /// What a request asks for.
 enum Order {
     Models,
-    Whole,
+    Whole { is_brief: bool },
     Stream { events: usize, between: Duration, usage: bool },
 }
 
@@ -75,7 +84,7 @@ impl Order {
             return Self::Models;
         }
         if memmem::find(text, br#""stream":true"#).is_none() {
-            return Self::Whole;
+            return Self::Whole { is_brief: memmem::find(text, br#""bench_brief":true"#).is_some() };
         }
         Self::Stream {
             events: number_after(text, br#""bench_events":"#),
@@ -95,6 +104,7 @@ fn number_after(text: &[u8], name: &[u8]) -> usize {
 struct Answers {
     models: Vec<u8>,
     whole: Vec<u8>,
+    brief: Vec<u8>,
     stream_head: Vec<u8>,
     role: Vec<u8>,
     content: Vec<u8>,
@@ -106,10 +116,11 @@ struct Answers {
 impl Answers {
     fn new() -> Self {
         let usage = r#""usage":{"prompt_tokens":250,"completion_tokens":180,"total_tokens":430}"#;
-        let text = "All happy benchmarks are alike. ".repeat(20);
-        let whole = format!(
-            r#"{{"id":"chatcmpl-bench","object":"chat.completion","created":1767225600,"model":"gpt-bench","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],{usage},"service_tier":"default","system_fingerprint":"fp_bench"}}"#
-        );
+        let whole = |text: &str| {
+            format!(
+                r#"{{"id":"chatcmpl-bench","object":"chat.completion","created":1767225600,"model":"gpt-bench","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}","refusal":null}},"logprobs":null,"finish_reason":"stop"}}],{usage},"service_tier":"default","system_fingerprint":"fp_bench"}}"#
+            )
+        };
         let none = r#""usage":null"#;
         let mut done = chunk("data: [DONE]\n\n");
         done.extend_from_slice(b"0\r\n\r\n");
@@ -117,7 +128,8 @@ impl Answers {
             models: json(
                 r#"{"object":"list","data":[{"id":"gpt-bench","object":"model","owned_by":"bench"}]}"#,
             ),
-            whole: json(&whole),
+            whole: json(&whole(&SENTENCE.repeat(20))),
+            brief: json(&whole(&brief_answer())),
             stream_head: format!(
                 "HTTP/1.1 200 OK\r\n{HEADERS}content-type: text/event-stream; charset=utf-8\r\n\
                  transfer-encoding: chunked\r\n\r\n"

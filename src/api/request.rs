@@ -21,6 +21,8 @@ pub struct RequestScan {
     pub stream: bool,
     /// Where the value of `stream_options` stands.
     pub stream_options: Option<Range<usize>>,
+    /// Where `true` stands as the value of `store`; to be forgotten where it is the vendor's business.
+    pub store: Option<Range<usize>>,
     /// Just behind the opening brace, where a field can be inserted.
     pub first_field: usize,
     /// The object has no field: one that is inserted needs no comma behind it.
@@ -33,6 +35,7 @@ enum Field {
     Model,
     Stream,
     StreamOptions,
+    Store,
     Wish(Wish),
 }
 
@@ -42,6 +45,7 @@ impl Field {
             "model" => Some(Self::Model),
             "stream" => Some(Self::Stream),
             "stream_options" => Some(Self::StreamOptions),
+            "store" => Some(Self::Store),
             _ => Wish::of_field(name).map(Self::Wish),
         }
     }
@@ -68,6 +72,11 @@ pub fn scan(body: &[u8], depth_max: usize) -> Result<RequestScan, Error> {
         }
         Field::StreamOptions => once(scan.stream_options.is_some(), "stream_options")
             .map(|()| scan.stream_options = Some(place(body, value))),
+        // Whatever else stands there is the vendor's to refuse.
+        Field::Store => {
+            scan.store = (value.get() == "true").then(|| place(body, value));
+            Ok(())
+        }
         Field::Wish(wish) => {
             scan.wants.note(wish, value.get());
             Ok(())
@@ -206,7 +215,8 @@ impl<'de, W: Fn(&str) -> Option<K>, K> Visitor<'de> for KeySeed<'_, W> {
 
 /// Refuses nesting beyond `max`, which could exhaust the stack of whoever parses it into a tree.
 /// Counts brackets outside strings; whether the text is JSON at all is the parser's business.
-fn check_depth(body: &[u8], max: usize) -> Result<(), Error> {
+/// Refuses what is nested deeper than `max`; says nothing of anything else that may be wrong with it.
+pub fn check_depth(body: &[u8], max: usize) -> Result<(), Error> {
     let (mut depth, mut at) = (0_usize, 0_usize);
     while let Some(byte) = body.get(at) {
         match byte {

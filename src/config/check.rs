@@ -40,7 +40,7 @@ pub(super) fn check(draft: &mut Draft, options: &GatewayOptions, resolved: &Reso
 }
 
 /// Names stand in URLs, headers, labels and before the `/` of `upstream/model`.
-fn check_name(draft: &mut Draft, path: &[&str], name: &str) {
+pub(super) fn check_name(draft: &mut Draft, path: &[&str], name: &str) {
     let is_plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.');
     if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
         let node = draft.tree.find(path);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use crate::edge::chat_api::spec::ChatSpec;
 use crate::edge::spec::{ClientSpec, TlsSpec};
 use crate::names::UpstreamId;
 use crate::price::PriceBook;
@@ -17,7 +18,7 @@ use super::fault::{ConfigFault, Faults, Position};
 use super::files::Files;
 use super::resolve::{self, Resolved};
 use super::tree::{self, Node};
-use super::{GatewayOptions, check, clients, mend, prices, schema};
+use super::{GatewayOptions, chat, check, clients, mend, prices, schema, sessions};
 
 /// The file read when none is named.
 const DEFAULT_FILE: &str = "gateway.yaml";
@@ -37,6 +38,8 @@ pub struct Loaded {
     pub absent: Vec<(UpstreamId, String)>,
     pub clients: Vec<ClientSpec>,
     pub tls: Option<TlsSpec>,
+    /// The interface of the earlier chat service, if it is on.
+    pub chat_api: Option<ChatSpec>,
     /// What models cost: the built-in prices with `prices` and the upstreams' `price` over them. What a target says of
     /// itself is read by [`PriceBook::own`] and comes before.
     pub prices: Arc<PriceBook>,
@@ -131,6 +134,8 @@ impl Draft {
             None => mend::parse(&self.tree, &mends)?,
         };
         check::tidy(&mut options);
+        chat::take_aliases(self, &mut options);
+        sessions::complete(self, &mut options.sessions);
         let (proxy, mut warnings) = self.environment.proxy();
         self.proxy = proxy;
         self.warnings.append(&mut warnings);
@@ -140,9 +145,11 @@ impl Draft {
                 self.faults.explain_by(position, message);
             }
         }
+        chat::take_provider(self, &mut options, &resolved);
         let clients = clients::clients(self, &options);
         let tls = clients::tls(self, &options);
         check::check(self, &options, &resolved);
+        let chat_api = chat::spec(self, &options, &resolved);
         let prices = prices::book(self, &options, &resolved);
         let (listen, admin) = check::addresses(self, &options, &resolved);
         let Resolved { upstreams, off, absent, .. } = resolved;
@@ -153,6 +160,7 @@ impl Draft {
             absent,
             clients,
             tls,
+            chat_api,
             prices,
             listen: listen?,
             admin: admin?,

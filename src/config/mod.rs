@@ -1,5 +1,6 @@
 //! Reads gateway.yaml and the environment: the only module that does. Gathers every module's options.
 
+mod chat;
 mod check;
 mod clients;
 mod env;
@@ -12,6 +13,7 @@ mod mend;
 mod prices;
 mod resolve;
 mod schema;
+mod sessions;
 mod tree;
 mod watch;
 
@@ -27,6 +29,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::edge::chat_api::options::{ChatImageModels, ChatRolesOptions};
 use crate::edge::options::{AuthMode, ClientsOptions, CorsOptions, LimitOptions, TlsOptions};
 use crate::health::CircuitOptions;
 use crate::names::{ModelName, Secret, UpstreamId};
@@ -79,6 +82,14 @@ pub struct GatewayOptions {
     pub probe: ProbeOptions,
     /// Conversations that the gateway keeps.
     pub sessions: SessionsOptions,
+    /// Whether the interface of the earlier chat service is served beside the OpenAI API: `/chat/stream`, `/chat/history`,
+    /// `/roles`, `/providers` and the others. Default false.
+    pub chat_api: bool,
+    /// Roles that its chats may ask for, besides routes with a `system` prompt. Default: `assistant`, `teacher` and
+    /// `programmer`.
+    pub chat_roles: ChatRolesOptions,
+    /// Models of its `/generate/image`, by upstream. Default: what the vendor takes where none is named.
+    pub chat_image_models: ChatImageModels,
     /// Bounds on what clients may send, hold and ignore.
     pub limits: LimitOptions,
     /// How the process stops.
@@ -118,6 +129,9 @@ impl Default for GatewayOptions {
             circuit: CircuitOptions::default(),
             probe: ProbeOptions::default(),
             sessions: SessionsOptions::default(),
+            chat_api: false,
+            chat_roles: ChatRolesOptions::new(),
+            chat_image_models: ChatImageModels::new(),
             limits: LimitOptions::default(),
             shutdown: ShutdownOptions::default(),
             log: LogOptions::default(),

@@ -54,7 +54,7 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>, loopback: 
 fn unknown(path: &str) -> Error {
     let shown: String = path.chars().take(64).collect();
     Error::bad_request(format!(
-        "The admin port does not know `{shown}`; it has /livez, /readyz, /metrics, /admin/upstreams, /admin/config and /admin/explain."
+        "The admin port does not know `{shown}`; it has /livez, /readyz, /metrics, /admin/upstreams, /admin/config, /admin/sessions and /admin/explain."
     ))
     .status(StatusCode::NOT_FOUND)
 }
@@ -155,10 +155,22 @@ async fn administer(
                 serving.snapshot.off.iter().map(|(id, why)| (id.to_string(), json!(why))).collect();
             Ok(json_answer(&about))
         }
+        "sessions" if read => Ok(json_answer(&sessions(serving))),
         "explain" if posted => explained(serving, request).await,
         other if posted => switch(serving, other).ok_or_else(|| unknown(path)),
         _ => Err(unknown(path)),
     }
+}
+
+/// Where sessions are kept, and what waits for that.
+fn sessions(serving: &Serving) -> Value {
+    let state = serving.sessions.state();
+    json!({
+        "store": state.store,
+        "away": state.is_away,
+        "waiting_turns": state.waiting_turns,
+        "waiting_bytes": state.waiting_bytes,
+    })
 }
 
 async fn explained(serving: &Serving, request: Request<Incoming>) -> Result<Response<Body>, Error> {
@@ -167,7 +179,7 @@ async fn explained(serving: &Serving, request: Request<Incoming>) -> Result<Resp
     let tags = tags(request.headers())?;
     let body = read(request.into_body()).await?;
     let depth_max = serving.limits.json_depth_max;
-    let caller = Caller { client: client.as_ref(), tags };
+    let caller = Caller { client: client.as_ref(), tags, ..Caller::default() };
     explain_body(&serving.snapshot, &body, depth_max, caller, Instant::now()).map(|it| json_answer(&it))
 }
 

@@ -12,6 +12,7 @@ use crate::names::ClientName;
 use crate::price::estimate::prompt_tokens;
 use crate::route::ask::{Ask, Wants};
 use crate::route::table::Route;
+use crate::upstream::past::Past;
 
 /// Tags a target must have to serve the call, separated by commas.
 pub const X_TOLLGATE_TAGS: HeaderName = HeaderName::from_static("x-tollgate-tags");
@@ -32,30 +33,50 @@ pub type Scanned<'a> = (&'a [u8], &'a RequestScan);
 #[derive(Default)]
 pub struct Caller<'a> {
     pub client: Option<&'a ClientName>,
+    /// What names its conversation besides the body.
+    pub conversation: Option<Conversation>,
+    /// What was said before in its session.
+    pub past: Option<&'a Past>,
     pub tags: Vec<String>,
+}
+
+/// A conversation that a header names, as a number that every gateway makes alike of it.
+#[derive(Clone, Copy)]
+pub struct Conversation {
+    pub hash: u64,
+    /// It is to stay at one target.
+    pub sticks: bool,
 }
 
 /// What a call of `model` asks of `route`. The body is looked at only where that can change the route taken. What names a
 /// conversation does so for its caller alone: nobody's calls are steered by another's.
 pub fn ask(route: &Route, model: &str, body: Option<Scanned<'_>>, caller: Caller<'_>) -> Ask {
-    let Caller { client, tags } = caller;
+    let Caller { client, conversation, past, tags } = caller;
     let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
-    let Some((body, scan)) = body else { return Ask { tags, ..Ask::of_model(model, at) } };
+    let named = conversation.map(|it| it.hash);
+    let sticks = conversation.is_some_and(|it| it.sticks);
+    let Some((body, scan)) = body else {
+        return Ask { tags, conversation: named, sticks, ..Ask::of_model(model, at) };
+    };
+    let history_tokens = past.map_or(0, |it| it.tokens());
     let wants = &scan.wants;
     let reckons = route.reckons();
     Ask {
-        prompt_tokens: match reckons || body.len() > PLAIN_BYTES_MAX {
-            true => prompt_tokens(body),
-            false => body.len() as u64 / BYTES_PER_TOKEN,
-        },
+        prompt_tokens: history_tokens
+            + match reckons || body.len() > PLAIN_BYTES_MAX {
+                true => prompt_tokens(body),
+                false => body.len() as u64 / BYTES_PER_TOKEN,
+            },
+        history_tokens,
         output_max: wants.output_bound(),
         wants: Wants {
-            vision: reckons && has_images(body),
+            vision: reckons && (past.is_some_and(|it| it.has_images()) || has_images(body)),
             tools: wants.tools,
             json_schema: wants.json_schema,
             reasoning: wants.reasoning,
         },
-        conversation: wants.affinity().map(|it| of_client(it, client)),
+        conversation: named.or_else(|| wants.affinity().map(|it| of_client(it, client))),
+        sticks,
         tier: wants.service_tier.unwrap_or_default(),
         tags,
         ..Ask::of_model(model, at)

@@ -112,6 +112,11 @@ impl Client {
         })
     }
 
+    /// Whether it may use some models only.
+    pub fn is_bound(&self) -> bool {
+        self.models.is_some()
+    }
+
     /// Refuses a call that this client may not make. `model`: none for calls that name none.
     pub fn check(&self, model: Option<&str>) -> Result<(), Error> {
         let (allowed, message) = match model {

@@ -6,13 +6,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderValue, Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use serde::Serialize;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::edge::chat_api::told::Told;
 use crate::edge::connection::CallPlace;
 use crate::edge::continuation::Succession;
-use crate::edge::flow::{Flow, LateAnswer, Source, Watch, note_alive};
+use crate::edge::flow::{Flow, Watch};
+use crate::edge::flowing::{LateAnswer, Source};
 use crate::edge::shared::Reader;
+use crate::edge::verdict::note_alive;
 use crate::error::{Error, Kind};
 use crate::telemetry::Ended;
 use crate::upstream::commit::AnswerBody;
@@ -24,6 +29,8 @@ pub enum Body {
     Whole { bytes: Option<Bytes>, end: Option<Box<FinishGuard>>, place: Option<CallPlace> },
     /// Still coming.
     Flowing(Arc<Flow>),
+    /// Another one, told in the events of the earlier chat service.
+    Told(Box<Told>),
 }
 
 impl Body {
@@ -87,6 +94,7 @@ impl Body {
                 end.as_ref().map_or((Ended::Complete, None), |it| (it.record.ended, it.record.error))
             }
             Body::Flowing(flow) => flow.ended(),
+            Body::Told(told) => told.inner.ended(),
         }
     }
 
@@ -95,6 +103,7 @@ impl Body {
         match self {
             Body::Whole { place, .. } => *place = Some(call),
             Body::Flowing(flow) => flow.occupy(call),
+            Body::Told(told) => told.inner.occupy(call),
         }
     }
 
@@ -104,6 +113,14 @@ impl Body {
     }
 }
 
+/// The answer 200 with this JSON.
+pub fn json(value: &impl Serialize) -> Response<Body> {
+    let body = serde_json::to_vec(value).expect("text and numbers always serialise");
+    let mut response = Response::new(Body::plain(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = Error;
@@ -111,6 +128,7 @@ impl HttpBody for Body {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match self.get_mut() {
             Body::Flowing(flow) => flow.poll(cx),
+            Body::Told(told) => told.poll(cx),
             Body::Whole { bytes, end, place } => {
                 // hyper has all of it: from here on the connection's own timers watch the client.
                 *place = None;
@@ -127,6 +145,7 @@ impl HttpBody for Body {
         match self {
             Body::Whole { bytes, .. } => bytes.is_none(),
             Body::Flowing(flow) => flow.is_over(),
+            Body::Told(told) => told.is_over(),
         }
     }
 
@@ -134,6 +153,7 @@ impl HttpBody for Body {
         match self {
             Body::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, |it| it.len() as u64)),
             Body::Flowing(flow) => flow.size_hint(),
+            Body::Told(_) => SizeHint::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::edge::flow::LateAnswer;
+use crate::edge::flowing::LateAnswer;
 use crate::edge::gateway::Serving;
 use crate::edge::prepare::Prepared;
 use crate::edge::search::search;

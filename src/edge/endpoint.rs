@@ -1,6 +1,6 @@
 //! What a path asks for: its kind, how its answer is read, whether its body names a model. Pure.
 
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
 use crate::error::Error;
@@ -34,12 +34,21 @@ pub enum BodyKind {
 const SERVED: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
+/// 405, with the methods that the path takes.
+pub fn not_allowed(message: String, allowed: &[Method]) -> Error {
+    let allowed: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+    let mut error =
+        Error::bad_request(message).status(StatusCode::METHOD_NOT_ALLOWED).code("method_not_allowed");
+    if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
+        error.headers.insert(header::ALLOW, allowed);
+    }
+    error
+}
+
 /// Reads a request target's path. The `/v1` in front may be missing.
 pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
     if !SERVED.contains(method) {
-        return Err(Error::bad_request(format!("The gateway does not serve the method {method}."))
-            .status(StatusCode::METHOD_NOT_ALLOWED)
-            .code("method_not_allowed"));
+        return Err(not_allowed(format!("The gateway does not serve the method {method}."), &SERVED));
     }
     check_segments(path)?;
     let versioned = path.strip_prefix("/v1").filter(|it| it.is_empty() || it.starts_with('/'));
@@ -58,6 +67,9 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
         "/moderations" => (EndpointKind::Moderations, BodyKind::MaybeModel, true),
         "/models" if read => (EndpointKind::Models, BodyKind::Unread, true),
         _ if read && below.starts_with("/models/") => (EndpointKind::Models, BodyKind::Unread, true),
+        _ if is_kept(below) && !(posted && below == "/chat/completions") => {
+            (EndpointKind::Sessions, if read { BodyKind::Unread } else { BodyKind::MaybeModel }, false)
+        }
         _ if below.starts_with("/images/") => (EndpointKind::Images, BodyKind::MaybeModel, true),
         _ if below.starts_with("/audio/") => (EndpointKind::Audio, BodyKind::MaybeModel, false),
         _ if below.starts_with("/responses/") => (EndpointKind::Responses, BodyKind::MaybeModel, true),
@@ -66,9 +78,7 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
     };
     let post_only = matches!(body, BodyKind::Model);
     if post_only && !posted {
-        return Err(Error::bad_request(format!("`{path}` takes POST, not {method}."))
-            .status(StatusCode::METHOD_NOT_ALLOWED)
-            .code("method_not_allowed"));
+        return Err(not_allowed(format!("`{path}` takes POST, not {method}."), &[Method::POST]));
     }
     let shape = match kind {
         EndpointKind::Chat | EndpointKind::Completions => StreamShape::Chunks,
@@ -80,7 +90,7 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
 
 /// What the OpenAI API has at its top level. Without `/v1` in front nothing else is forwarded: what strays here, such as
 /// `/favicon.ico`, is no call for a vendor.
-const FAMILIES: [&str; 24] = [
+const FAMILIES: [&str; 25] = [
     "assistants",
     "audio",
     "batches",
@@ -100,6 +110,7 @@ const FAMILIES: [&str; 24] = [
     "realtime",
     "rerank",
     "responses",
+    "sessions",
     "skills",
     "threads",
     "uploads",
@@ -117,6 +128,12 @@ fn unknown(path: &str) -> Error {
     Error::bad_request(format!("`{shown}` is no path of the OpenAI API; those begin with /v1/."))
         .status(StatusCode::NOT_FOUND)
         .code("unknown_url")
+}
+
+/// What the gateway keeps itself, if its configuration says so. Of chat completions, those that are stored.
+fn is_kept(below: &str) -> bool {
+    let path: Vec<&str> = below.split('/').skip(1).take(2).collect();
+    matches!(path.as_slice(), ["sessions" | "conversations", ..] | ["chat", "completions"])
 }
 
 /// Files and parts of uploads are large, and name no model.
@@ -151,13 +168,18 @@ mod tests {
         for path in ["/v1/chat/completions", "/chat/completions", "/v1/chat/completions/"] {
             check(Method::POST, path, EndpointKind::Chat, BodyKind::Model, "/chat/completions");
         }
-        check(
-            Method::GET,
-            "/v1/chat/completions",
-            EndpointKind::Other,
-            BodyKind::Unread,
-            "/chat/completions",
-        );
+        for (method, path, body) in [
+            (Method::GET, "/chat/completions", BodyKind::Unread),
+            (Method::GET, "/chat/completions/c-1/messages", BodyKind::Unread),
+            (Method::POST, "/chat/completions/c-1", BodyKind::MaybeModel),
+            (Method::DELETE, "/conversations/c-1/items/i-1", BodyKind::MaybeModel),
+            (Method::GET, "/sessions", BodyKind::Unread),
+            (Method::POST, "/sessions/s-1/fork", BodyKind::MaybeModel),
+        ] {
+            check(method.clone(), path, EndpointKind::Sessions, body, path);
+            check(method, &format!("/v1{path}/"), EndpointKind::Sessions, body, path);
+        }
+        check(Method::GET, "/v1/sessionsx", EndpointKind::Other, BodyKind::Unread, "/sessionsx");
         check(Method::GET, "/v1/models/gpt-4o", EndpointKind::Models, BodyKind::Unread, "/models/gpt-4o");
         check(
             Method::POST,

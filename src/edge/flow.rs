@@ -1,40 +1,20 @@
-//! An answer that is still coming: events, unread bytes, or comments while the search for an answer goes on. Pulled by
-//! hyper through [`crate::edge::body::Body`], watched from outside by [`crate::edge::stall`].
+//! An answer that is still coming. Pulled by hyper through [`crate::edge::body::Body`], watched from outside by
+//! [`crate::edge::stall`].
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::Context;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::StatusCode;
-use http_body::{Frame, SizeHint};
-use tokio::time::{Instant, Sleep};
+use http_body::SizeHint;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::api::error_body::error_event;
 use crate::edge::connection::CallPlace;
-use crate::edge::continuation::{CONTINUED, Succession};
-use crate::edge::shared::{Outcome, Reader};
+use crate::edge::continuation::Succession;
+use crate::edge::flowing::{Flowing, Source, Step};
 use crate::edge::stall::{Offer, Stalls};
-use crate::error::{Error, Kind, Origin};
-use crate::health::Verdict;
+use crate::error::Kind;
 use crate::telemetry::Ended;
-use crate::upstream::Upstream;
-use crate::upstream::attempt::{note_flip, verdict};
-use crate::upstream::commit::{AnswerBody, note_tail};
-use crate::upstream::dispatch::Delivery;
 use crate::upstream::finish::FinishGuard;
-use crate::upstream::opaque::Opaque;
-use crate::upstream::relay::Relay;
-
-/// Between two `: waiting` comments. Below the usual 60 s after which load balancers end a silent connection.
-const WAITING_BEAT: Duration = Duration::from_secs(10);
-const WAITING: Bytes = Bytes::from_static(b": waiting\n\n");
-
-/// What a call's future gives once the client was told to wait.
-pub type LateAnswer = Pin<Box<dyn Future<Output = (Result<Delivery, Error>, Box<FinishGuard>)> + Send>>;
 
 /// Who looks after a client that takes nothing, and for how long it may.
 pub struct Watch<'a> {
@@ -55,15 +35,7 @@ impl Flow {
         cut: WaitForCancellationFutureOwned,
         watch: &Watch<'_>,
     ) -> Arc<Self> {
-        let state = Flowing {
-            source,
-            end,
-            succession: Succession::None,
-            cut: Box::pin(cut),
-            cut_seen_by: None,
-            place: None,
-            rest: None,
-        };
+        let state = Flowing::new(source, end, cut);
         let flow = Arc::new(Self { offer: Offer::default(), state: Mutex::new(state) });
         watch.stalls.watch(&flow, watch.patience);
         flow
@@ -128,265 +100,5 @@ impl Flow {
         state.rest = None;
         drop(state);
         drop(source);
-    }
-}
-
-/// What a flowing body holds.
-struct Flowing {
-    source: Source,
-    end: Option<Box<FinishGuard>>,
-    /// What happens when events break off.
-    succession: Succession,
-    /// The end of a stopping process's grace.
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The task that `cut` will wake: asking again costs a lock that all streams share.
-    cut_seen_by: Option<Waker>,
-    place: Option<CallPlace>,
-    /// What is left of a large piece.
-    rest: Option<Bytes>,
-}
-
-pub(super) enum Source {
-    Events(Box<Relay>),
-    Opaque(Box<Opaque>),
-    /// The answer to another call like this one.
-    Shared(Reader),
-    Waiting {
-        late: LateAnswer,
-        beat: Pin<Box<Sleep>>,
-    },
-    Over,
-    GivenUp,
-}
-
-impl Source {
-    /// The first comment after `silence`.
-    pub(super) fn waiting(late: LateAnswer, silence: Duration) -> Self {
-        Source::Waiting { late, beat: Box::pin(tokio::time::sleep(silence)) }
-    }
-}
-
-type Step = Poll<Option<Result<Frame<Bytes>, Error>>>;
-
-/// Bytes handed to hyper at once: it asks for more when these are on their way, which shows that the client takes them.
-const PIECE_BYTES_MAX: usize = 64 << 10;
-
-impl Drop for Flowing {
-    /// A client that leaves a stream with content in it, as one that presses "stop" does, leaves a vendor that is well.
-    fn drop(&mut self) {
-        if let Source::Events(relay) = &self.source
-            && relay.has_content()
-        {
-            note_alive(relay.upstream());
-        }
-    }
-}
-
-impl Flowing {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Step {
-        let mut bytes = match self.rest.take() {
-            Some(rest) => rest,
-            None => match ready!(self.poll(cx)).transpose()?.map(Frame::into_data) {
-                None => return Poll::Ready(None),
-                Some(Ok(bytes)) => bytes,
-                Some(Err(trailers)) => return Poll::Ready(Some(Ok(trailers))),
-            },
-        };
-        if bytes.len() > PIECE_BYTES_MAX {
-            self.rest = Some(bytes.split_off(PIECE_BYTES_MAX));
-        }
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Step {
-        loop {
-            let polled = match &mut self.source {
-                Source::Over => return Poll::Ready(None),
-                Source::GivenUp => return Poll::Ready(Some(Err(given_up()))),
-                Source::Events(_) => match self.poll_relay(cx) {
-                    Poll::Ready(Some(Ok(frame))) if frame.data_ref().is_some_and(Bytes::is_empty) => continue,
-                    polled => polled,
-                },
-                Source::Opaque(_) => self.poll_opaque(cx),
-                Source::Shared(_) => self.poll_shared(cx),
-                Source::Waiting { .. } => match self.poll_waiting(cx) {
-                    Some(step) => step,
-                    None => continue,
-                },
-            };
-            return match polled {
-                Poll::Pending if self.is_cut(cx) => self.drain(),
-                polled => polled,
-            };
-        }
-    }
-
-    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Step {
-        let (Source::Events(relay), Some(end)) = (&mut self.source, &mut self.end) else {
-            return Poll::Ready(None);
-        };
-        let Some(reading) = end.reading() else { return Poll::Ready(None) };
-        match ready!(relay.poll_events(cx, reading)) {
-            Some(Ok(events)) => {
-                let events = self.succession.fit(events);
-                end.record.bytes_out += events.len() as u64;
-                Poll::Ready(Some(Ok(Frame::data(events))))
-            }
-            Some(Err(error)) => {
-                note_failure(relay.upstream(), &error);
-                if verdict(error.kind) == Some(Verdict::Failed) {
-                    reading.cut(std::time::Instant::now());
-                }
-                if let Some(late) = self.succession.seek(relay, &error, &mut self.end) {
-                    self.source = Source::waiting(late, WAITING_BEAT);
-                    return Poll::Ready(Some(Ok(Frame::data(CONTINUED))));
-                }
-                Poll::Ready(self.last_words(&error, Ended::Cut))
-            }
-            None => {
-                note_alive(relay.upstream());
-                let comment = end.usage_comment();
-                end.record.bytes_out += comment.as_ref().map_or(0, |it| it.len() as u64);
-                end.close(Ended::Complete);
-                if let Source::Events(relay) = std::mem::replace(&mut self.source, Source::Over) {
-                    relay.release();
-                }
-                Poll::Ready(comment.map(|it| Ok(Frame::data(it))))
-            }
-        }
-    }
-
-    fn poll_opaque(&mut self, cx: &mut Context<'_>) -> Step {
-        let (Source::Opaque(opaque), Some(end)) = (&mut self.source, &mut self.end) else {
-            return Poll::Ready(None);
-        };
-        let frame = ready!(opaque.poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                end.record.bytes_out += frame.data_ref().map_or(0, |it| it.len() as u64);
-                if opaque.is_over() {
-                    self.complete_opaque();
-                }
-            }
-            Some(Err(error)) => {
-                note_failure(opaque.upstream(), error);
-                end.record.error = Some(error.kind);
-                end.close(Ended::Cut);
-                // No in-band word fits into a file: the connection breaks off as the upstream's did.
-                self.source = Source::Over;
-            }
-            None => self.complete_opaque(),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn complete_opaque(&mut self) {
-        if let (Source::Opaque(opaque), Some(end)) = (&self.source, &mut self.end) {
-            note_alive(opaque.upstream());
-            if let Some(reading) = end.reading() {
-                note_tail(opaque.tail(), reading);
-            }
-            end.close(Ended::Complete);
-            self.source = Source::Over;
-        }
-    }
-
-    fn poll_shared(&mut self, cx: &mut Context<'_>) -> Step {
-        let Source::Shared(reader) = &mut self.source else { return Poll::Ready(None) };
-        let piece = ready!(reader.poll_piece(cx)).transpose();
-        let ended = match &piece {
-            Ok(Some(bytes)) => {
-                if let Some(end) = &mut self.end {
-                    end.record.bytes_out += bytes.len() as u64;
-                }
-                return Poll::Ready(piece.transpose().map(|it| it.map(Frame::data)));
-            }
-            Ok(None) => reader.outcome(),
-            Err(error) => Outcome { ended: Ended::Cut, error: Some(error.kind) },
-        };
-        if let Some(end) = &mut self.end {
-            end.record.error = ended.error;
-            end.close(ended.ended);
-        }
-        self.source = Source::Over;
-        Poll::Ready(piece.transpose().map(|it| it.map(Frame::data)))
-    }
-
-    /// `None`: the wait is over, ask the new source.
-    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Option<Step> {
-        let Source::Waiting { late, beat } = &mut self.source else { return None };
-        let polled = late.as_mut().poll(cx).map(|(result, mut end)| {
-            end.record.status = StatusCode::OK.as_u16();
-            (result, end)
-        });
-        match polled {
-            Poll::Ready((Ok(Delivery { body: AnswerBody::Events(relay), model, reading, .. }), mut end)) => {
-                self.succession.found(&model, reading, &mut end);
-                self.end = Some(end);
-                self.source = Source::Events(relay);
-                None
-            }
-            Poll::Ready((result, mut end)) => {
-                let (error, ended) = self.succession.lost(result.err(), &mut end);
-                self.end = Some(end);
-                Some(Poll::Ready(self.last_words(&error, ended)))
-            }
-            Poll::Pending => Some(beat.as_mut().poll(cx).map(|()| {
-                beat.as_mut().reset(Instant::now() + WAITING_BEAT);
-                Some(Ok(Frame::data(WAITING)))
-            })),
-        }
-    }
-
-    fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.cut_seen_by.as_ref().is_some_and(|it| it.will_wake(cx.waker())) {
-            return self.end.as_ref().is_some_and(|it| it.cut().is_cancelled());
-        }
-        self.cut_seen_by = Some(cx.waker().clone());
-        self.cut.as_mut().poll(cx).is_ready()
-    }
-
-    /// The grace is over: the truth, and the end.
-    fn drain(&mut self) -> Step {
-        let error =
-            Error::new(Kind::Cut, Origin::Gateway, "The gateway is stopping; send the request again.")
-                .code("gateway_stopping");
-        match std::mem::replace(&mut self.source, Source::Over) {
-            Source::Opaque(_) => Poll::Ready(Some(Err(error))),
-            Source::Shared(reader) if !reader.is_events() => Poll::Ready(Some(Err(error))),
-            _ => Poll::Ready(self.last_words(&error, Ended::Drained)),
-        }
-    }
-
-    /// One `error` event, then the end, without `[DONE]`: a cut is never dressed up as success.
-    fn last_words(&mut self, error: &Error, ended: Ended) -> Option<Result<Frame<Bytes>, Error>> {
-        self.source = Source::Over;
-        let event = Bytes::from(error_event(error));
-        if let Some(end) = &mut self.end {
-            end.record.error = Some(error.kind);
-            end.record.bytes_out += event.len() as u64;
-            end.close(ended);
-        }
-        Some(Ok(Frame::data(event)))
-    }
-}
-
-fn given_up() -> Error {
-    Error::new(
-        Kind::Timeout,
-        Origin::Client,
-        "The client took nothing of its answer (`limits.write_stall_ms`).",
-    )
-}
-
-/// Only the whole of a streamed answer shows that an upstream is well: one that cuts every stream is not.
-pub(super) fn note_alive(upstream: &Upstream) {
-    note_flip(upstream, upstream.health.note(Verdict::Alive, std::time::Instant::now()));
-}
-
-/// A failure after the answer had begun counts against its upstream all the same.
-fn note_failure(upstream: &Upstream, error: &Error) {
-    if let Some(verdict) = verdict(error.kind) {
-        note_flip(upstream, upstream.health.note(verdict, std::time::Instant::now()));
     }
 }

@@ -12,8 +12,8 @@ use crate::error::Error;
 
 mod head;
 
-pub use head::boundary;
-use head::{is_model, malformed};
+use head::is_model;
+pub use head::{boundary, malformed, names};
 
 /// Bytes of one part's headers.
 const PART_HEADER_BYTES_MAX: usize = 8 << 10;

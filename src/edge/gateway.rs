@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::auth::ClientTable;
+use crate::edge::chat_api::spec::ChatSpec;
 use crate::edge::options::{CorsOptions, LimitOptions};
 use crate::edge::shadow::Shadows;
 use crate::edge::single_flight::Flights;
@@ -30,6 +31,8 @@ pub struct Serving {
     pub cors: Option<CorsOptions>,
     /// What clients said before; the same from one configuration to the next unless its options change.
     pub sessions: Arc<Sessions>,
+    /// The interface of the earlier chat service, if it is on.
+    pub chat_api: Option<ChatSpec>,
     pub admin_key: Option<Secret>,
     pub tls: Option<Arc<rustls::ServerConfig>>,
     pub about: About,

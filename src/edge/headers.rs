@@ -12,6 +12,9 @@ use crate::edge::options::CorsOptions;
 use crate::error::{Error, Kind, Origin};
 use crate::vendor::when::retry_after;
 
+/// The upstream that a call is for, or that answered it.
+pub const X_TOLLGATE_UPSTREAM: HeaderName = HeaderName::from_static("x-tollgate-upstream");
+
 /// Request headers that vendors know; all others are the client's own business, its key, cookies and forwarding
 /// headers above all.
 const TO_VENDOR: [HeaderName; 7] = [

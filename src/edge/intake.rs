@@ -49,6 +49,19 @@ pub async fn modelled(
     }
 }
 
+/// Reads the whole body of a call that the gateway answers itself; what it says is its reader's to judge.
+pub async fn object(
+    headers: &HeaderMap,
+    body: Incoming,
+    limits: &LimitOptions,
+    room: BodyRoom,
+) -> Result<Bytes, Error> {
+    content_type(headers)?;
+    let body = whole(body, limits, room).await?;
+    request::check_depth(&body, limits.json_depth_max)?;
+    Ok(body)
+}
+
 /// A body that streams through unread.
 pub fn unread(headers: &HeaderMap, body: Incoming, limits: &LimitOptions) -> Result<CallBody, Error> {
     if body.is_end_stream() {
@@ -82,7 +95,8 @@ fn content_type(headers: &HeaderMap) -> Result<&[u8], Error> {
     }
 }
 
-async fn whole(mut body: Incoming, limits: &LimitOptions, mut room: BodyRoom) -> Result<Bytes, Error> {
+/// Reads a body to its end.
+pub async fn whole(mut body: Incoming, limits: &LimitOptions, mut room: BodyRoom) -> Result<Bytes, Error> {
     let announced = body.size_hint().lower();
     if announced > limits.body_bytes_max as u64 {
         linger(body);

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use serde::Serialize;
 
 use crate::edge::auth::Client;
-use crate::edge::body::Body;
+use crate::edge::body::{Body, json};
 use crate::error::{Error, Kind, Origin};
 use crate::snapshot::Snapshot;
 
@@ -78,13 +78,6 @@ fn models(snapshot: &Snapshot, client: Option<&Client>) -> Vec<Model> {
 
 fn model(id: String, owner: &str) -> Model {
     Model { id, object: "model", created: 0, owned_by: owner.to_owned() }
-}
-
-fn json(value: &impl Serialize) -> Response<Body> {
-    let body = serde_json::to_vec(value).expect("text and numbers always serialise");
-    let mut response = Response::new(Body::plain(body));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
 
 /// 404 `model_not_found` that names what was perhaps meant, of what the client may use.

@@ -1,28 +1,32 @@
 //! From a request that was let in to a call that knows where it may go: body, model, route, plan.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use hyper::body::Incoming;
 
-use crate::edge::ask::{self, Caller, Scanned, ask};
+use crate::edge::ask::{self, Caller, ask};
 use crate::edge::auth::Client;
 use crate::edge::endpoint::{BodyKind, Endpoint};
 use crate::edge::gateway::Serving;
-use crate::edge::headers;
+use crate::edge::headers::{self, X_TOLLGATE_UPSTREAM};
 use crate::edge::intake::{self, Taken};
 use crate::edge::models::unknown_model;
 use crate::edge::single_flight::{self, Key};
+use crate::edge::talk::{self, Told};
 use crate::error::Error;
 use crate::names::ModelName;
 use crate::route::plan::{Plan, plan};
+use crate::route::table::Route;
+use crate::session::key::SessionKey;
 use crate::telemetry::EndpointKind;
 use crate::upstream::call::{Call, CallBody};
 use crate::upstream::finish::FinishGuard;
+use crate::upstream::past::Past;
 use crate::upstream::room::BodyRoom;
 
-const X_TOLLGATE_UPSTREAM: HeaderName = HeaderName::from_static("x-tollgate-upstream");
 /// `1`: the client wants a stream to end with a comment that tells its usage and cost.
 const X_TOLLGATE_USAGE: HeaderName = HeaderName::from_static("x-tollgate-usage");
 
@@ -33,6 +37,8 @@ pub(super) struct Prepared {
     pub stream: bool,
     /// By which it finds others like it to share an answer with.
     pub key: Option<Key>,
+    /// What the answer says of its session.
+    pub told: Option<Told>,
 }
 
 /// A request that was let in.
@@ -40,30 +46,34 @@ pub(super) struct Asked<'a> {
     pub endpoint: Endpoint,
     pub head: Parts,
     pub client: Option<&'a Client>,
+    /// The session that it is a part of.
+    pub session: Option<SessionKey>,
 }
 
 /// Finds the route of a call whose body was taken, and plans.
 pub(super) async fn prepare(
     serving: &Serving,
     asked: Asked<'_>,
-    taken: Taken,
+    mut taken: Taken,
     end: &mut FinishGuard,
 ) -> Result<Prepared, Error> {
-    let Asked { endpoint, head, client } = asked;
     let rules = &serving.snapshot.rules;
     end.record.bytes_in = taken.bytes;
     end.record.stream = taken.stream;
     let model = match taken.model.as_deref() {
-        None if endpoint.body == BodyKind::Model => {
+        None if asked.endpoint.body == BodyKind::Model => {
             Some(rules.default_model.as_ref().ok_or_else(no_model)?.as_str())
         }
         named => named,
     };
-    let scanned = match &taken.body {
-        CallBody::Json { body, scan } => Some((body.as_ref(), scan)),
-        _ => None,
-    };
-    let plan = choose(serving, &head.headers, model, scanned, client, end)?;
+    let stores = asked.endpoint.kind == EndpointKind::Chat && serving.sessions.keeps_completions();
+    if let CallBody::Json { scan, .. } = &mut taken.body {
+        scan.store.take_if(|_| !stores);
+    }
+    let (route, model) = find(serving, &asked, model, end)?;
+    let joined = talk::join(serving, route, &asked, &taken.body, end).await?;
+    let plan = planned(route, model, &asked, &taken.body, joined.past.as_ref(), end)?;
+    let Asked { endpoint, head, client, .. } = asked;
     let mut path = endpoint.path;
     if let Some(query) = head.uri.query() {
         path = format!("{path}?{query}");
@@ -78,9 +88,42 @@ pub(super) async fn prepare(
         answers_json: endpoint.answers_json,
         wants_usage: rules.wants_usage,
         said: None,
+        past: joined.past,
     };
-    let key = single_flight::key(client, serving.snapshot.generation, &plan, &call, &head.headers);
-    Ok(Prepared { call, plan, stream: taken.stream, key })
+    let shares = end.talk.is_none();
+    let key =
+        shares.then(|| single_flight::key(client, serving.snapshot.generation, &plan, &call, &head.headers));
+    Ok(Prepared { call, plan, stream: taken.stream, key: key.flatten(), told: joined.told })
+}
+
+/// The plan of a call, which its record goes by from here on.
+fn planned(
+    route: &Arc<Route>,
+    model: &str,
+    asked: &Asked<'_>,
+    body: &CallBody,
+    past: Option<&Arc<Past>>,
+    end: &mut FinishGuard,
+) -> Result<Plan, Error> {
+    let headers = &asked.head.headers;
+    let scanned = match body {
+        CallBody::Json { body, scan } => Some((body.as_ref(), scan)),
+        _ => None,
+    };
+    let caller = Caller {
+        client: asked.client.map(|it| &it.name),
+        conversation: talk::conversation(asked),
+        past: past.map(|it| &**it),
+        tags: ask::tags(headers)?,
+    };
+    let plan = plan(route, ask(route, model, scanned, caller), Instant::now());
+    plan.count_exclusions();
+    // What names no model asks a vendor for no tokens: it reads, say, an answer again that was paid for.
+    if !model.is_empty() {
+        end.planned(&plan, past);
+    }
+    end.tells_usage = headers.get(X_TOLLGATE_USAGE).is_some_and(|it| it == "1");
+    Ok(plan)
 }
 
 /// Reads the body as far as its endpoint needs it.
@@ -117,16 +160,14 @@ fn no_model() -> Error {
     Error::bad_request("The request body names no `model`.").param("model").code("missing_model")
 }
 
-/// The plan of a call: by `x-tollgate-upstream`, by its model, or to the default upstream.
-fn choose(
-    serving: &Serving,
-    headers: &HeaderMap,
-    model: Option<&str>,
-    scanned: Option<Scanned<'_>>,
-    client: Option<&Client>,
+/// The route of a call and the model it is asked for: by `x-tollgate-upstream`, by the call's model, or the default upstream.
+fn find<'a>(
+    serving: &'a Serving,
+    asked: &Asked<'_>,
+    model: Option<&'a str>,
     end: &mut FinishGuard,
-) -> Result<Plan, Error> {
-    let snapshot = &serving.snapshot;
+) -> Result<(&'a Arc<Route>, &'a str), Error> {
+    let (snapshot, headers, client) = (&serving.snapshot, &asked.head.headers, asked.client);
     let named =
         headers.get(X_TOLLGATE_UPSTREAM).map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned());
     let whole_name = match (&named, model) {
@@ -154,15 +195,7 @@ fn choose(
         }
     };
     end.record.route = Some(Arc::clone(&route.label));
-    let caller = Caller { client: client.map(|it| &it.name), tags: ask::tags(headers)? };
-    let plan = plan(route, ask(route, model, scanned, caller), std::time::Instant::now());
-    plan.count_exclusions();
-    // What names no model asks a vendor for no tokens: it reads, say, an answer again that was paid for.
-    if !model.is_empty() {
-        end.planned(&plan);
-    }
-    end.tells_usage = headers.get(X_TOLLGATE_USAGE).is_some_and(|it| it == "1");
-    Ok(plan)
+    Ok((route, model))
 }
 
 fn unknown_upstream(name: &str) -> Error {

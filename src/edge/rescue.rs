@@ -44,8 +44,7 @@ pub fn answer(error: &Error, mut end: Box<FinishGuard>) -> Response<Body> {
 
 /// The same for requests that are no calls: admin.
 pub fn bare(error: &Error) -> Response<Body> {
-    let body = error.body.clone().unwrap_or_else(|| error_json(error).into());
-    let mut response = Response::new(Body::plain(body));
+    let mut response = Response::new(Body::plain(body(error)));
     *response.status_mut() = error.status;
     let headers = response.headers_mut();
     if error.kind != Kind::KeyRefused {
@@ -62,6 +61,9 @@ pub fn bare(error: &Error) -> Response<Body> {
         // The rest of the body will not be read.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    if let Some(methods) = error.headers.get(header::ALLOW) {
+        headers.insert(header::ALLOW, methods.clone());
+    }
     if let Some(should) = error.should_retry {
         headers.insert("x-should-retry", HeaderValue::from_static(if should { "true" } else { "false" }));
     }
@@ -69,4 +71,9 @@ pub fn bare(error: &Error) -> Response<Body> {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+/// OpenAI's error object, as the vendor wrote it or in our words.
+pub fn body(error: &Error) -> Bytes {
+    error.body.clone().unwrap_or_else(|| error_json(error).into())
 }

@@ -61,7 +61,7 @@ pub fn mirror(
     let record = CallRecord { started: Instant::now(), shadow: true, ..record.clone() };
     let mut end =
         FinishGuard::aside(record, Arc::clone(&gateway.metrics), gateway.log.clone(), gateway.cut.clone());
-    end.planned(&plan);
+    end.planned(&plan, call.past.as_ref());
     let mirrored = Mirrored { call, plan, end: Box::new(end), _place: place };
     tokio::spawn(mirrored.run(Arc::clone(gateway), Arc::clone(serving)));
 }

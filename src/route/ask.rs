@@ -17,6 +17,10 @@ pub struct Ask {
     pub wants: Wants,
     /// A hash of what names the conversation (`prompt_cache_key`, `user`): who serves it again may hold its prefix.
     pub conversation: Option<u64>,
+    /// The client wants the conversation to stay at one target whatever that costs (`x-session-affinity`).
+    pub sticks: bool,
+    /// The part of `prompt_tokens` that is history of a session, and can be left out where a window is too small.
+    pub history_tokens: u64,
     pub tier: ServiceTier,
     /// Tags the client asked for (`x-tollgate-tags`).
     pub tags: Vec<String>,

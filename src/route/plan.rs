@@ -77,11 +77,17 @@ pub fn plan_with(route: &Arc<Route>, ask: Ask, now: Instant, dice: &impl Fn() ->
         sifted.doubtful.sort_by_key(|(_, why)| why.doubt());
         candidates = sifted.doubtful.into_iter().map(|(it, _)| it).collect();
     } else {
-        policy::order(route, &mut candidates, dice);
-        if let Some(warm) = warm {
-            policy::stay(route, &mut candidates, warm, &ask.model);
+        match ask.conversation.filter(|_| ask.sticks) {
+            Some(conversation) => policy::stick(route, &mut candidates, conversation, &ask.model),
+            None => {
+                policy::order(route, &mut candidates, dice);
+                if let Some(warm) = warm {
+                    policy::stay(route, &mut candidates, warm, &ask.model);
+                }
+            }
         }
         policy::spare(&mut candidates, dice);
+        candidates.extend(too_small_untrimmed(sifted.doubtful, &ask));
     }
     let targets = candidates.iter().map(|it| Arc::clone(it.target)).collect();
     let unwell = sifted.unwell.iter().map(|(it, why)| (Arc::clone(it.target), Exclusion::Unwell(*why)));
@@ -90,6 +96,18 @@ pub fn plan_with(route: &Arc<Route>, ask: Ask, now: Instant, dice: &impl Fn() ->
     let mut plan = Plan { route: Arc::clone(route), ask, targets, panic, excluded, warm_key };
     plan.try_canary(now, dice);
     plan
+}
+
+/// Those whose window holds the call once the history of its session is shortened: they come behind those that hold all.
+fn too_small_untrimmed<'a>(doubtful: Vec<(Candidate<'a>, Misfit)>, ask: &Ask) -> Vec<Candidate<'a>> {
+    let holds_shortened = |why: &Misfit| match why {
+        Misfit::Context { needs, holds } => needs.saturating_sub(ask.history_tokens) <= *holds,
+        _ => false,
+    };
+    let mut small = doubtful;
+    small.retain(|(_, why)| ask.history_tokens > 0 && holds_shortened(why));
+    small.sort_by_key(|(_, why)| why.doubt());
+    small.into_iter().map(|(it, _)| it).collect()
 }
 
 /// A route's targets by whether they may serve one call.

@@ -51,10 +51,14 @@ fn share_ties(dice: &impl Fn() -> f64) -> u32 {
 /// Weighted order without replacement (Efraimidis and Spirakis 2006: sort by `u^(1/w)`, here by `-ln(u)/w`).
 /// Weight 0 comes last, in the order written.
 fn by_weight(candidates: &mut [Candidate<'_>], dice: &impl Fn() -> f64) {
-    candidates.sort_by_cached_key(|it| match it.target.weight {
+    candidates.sort_by_cached_key(|it| weighted_key(it, dice()));
+}
+
+fn weighted_key(candidate: &Candidate<'_>, drawn: f64) -> u64 {
+    match candidate.target.weight {
         0 => u64::MAX,
-        weight => (-(dice().max(f64::MIN_POSITIVE)).ln() / f64::from(weight) * 1e12) as u64,
-    });
+        weight => (-(drawn.max(f64::MIN_POSITIVE)).ln() / f64::from(weight) * 1e12) as u64,
+    }
 }
 
 /// Now and then a cold target goes first: its speed is known only by asking it.
@@ -128,6 +132,24 @@ pub fn stay(route: &Route, candidates: &mut [Candidate<'_>], warm: Warm, model: 
     if stays {
         candidates[..=place].rotate_right(1);
     }
+}
+
+/// The place of a conversation that its client wants to stay: by a draw by weight that gives the same in every gateway, and
+/// moves few conversations when targets come and go (rendezvous hashing). Under `priority` the order is the same for all.
+pub fn stick(route: &Route, candidates: &mut [Candidate<'_>], conversation: u64, model: &str) {
+    if route.policy != PolicyName::Priority {
+        candidates.sort_by_cached_key(|it| {
+            let drawn = mixed(conversation ^ u64::from(it.target.fingerprint(model)).rotate_left(32));
+            weighted_key(it, (drawn >> 11) as f64 / (1_u64 << 53) as f64)
+        });
+    }
+}
+
+/// Spreads the bits of a number (the finaliser of SplitMix64, Steele and others 2014).
+fn mixed(bits: u64) -> u64 {
+    let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }
 
 /// A target that recovers, or nears a limit, goes behind the others for the part of its calls that it should not get.

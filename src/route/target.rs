@@ -100,6 +100,14 @@ impl Target {
         }
     }
 
+    /// Who made the words that only its vendor understands: the vendor or, where that is but a dialect, the upstream.
+    pub fn maker(&self) -> &str {
+        match self.offer.vendor.as_str() {
+            "openai-compatible" => self.upstream.as_str(),
+            vendor => vendor,
+        }
+    }
+
     /// Tokens that prompt and answer may have together, where known.
     pub fn context(&self, model: &str) -> Option<u64> {
         self.facts(model).context

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::names::Secret;
+use crate::session::redis::options::RedisOptions;
 
 /// Conversations that the gateway keeps.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -38,7 +39,7 @@ pub struct SessionsOptions {
     pub compress_bytes_min: usize,
     /// What a call gets that names a session while the store cannot be asked. Default `refuse`; routes may say otherwise.
     pub when_store_down: WhenStoreDown,
-    /// Time a call may wait for the store, in milliseconds, for reading and for writing each. Default 250; 10 to 60,000.
+    /// Time a call may wait for Redis, in milliseconds, for reading and for writing each. Default 250; 10 to 60,000.
     #[schemars(range(min = 10, max = 60_000))]
     pub store_ms: u64,
     /// Failures in a row after which the store is left alone, until a trial succeeds. Default 5; 1 to 1,000.
@@ -106,8 +107,3 @@ pub enum CompletionKeeper {
     /// The vendor, if it can: `store` is passed on, and so are questions for what was stored.
     Vendor,
 }
-
-/// What a Redis (6.2 or later, or Valkey) needs besides its URL.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RedisOptions {}

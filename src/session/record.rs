@@ -91,7 +91,8 @@ pub struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     pub turns_max: u64,
-    /// Of the turns as stored; the last turn comes whatever its size.
+    /// Of their messages, unpacked, where turns are read; as they are stored, where they are kept. The last turn comes, and
+    /// stays, whatever its size.
     pub bytes_max: u64,
 }
 

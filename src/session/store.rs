@@ -4,11 +4,15 @@
 //! Stores take the time from themselves (Redis from its `TIME`), so that two gateways need no common clock.
 
 use std::fmt;
+#[cfg(test)]
+use std::sync::Arc;
 
 use crate::session::embedded::Embedded;
 use crate::session::key::{Kind, Owner, SessionKey};
 use crate::session::record::{Append, Appended, Change, Changed, Held, Meta, Page, Window};
 use crate::session::redis::Redis;
+#[cfg(test)]
+use crate::session::scripted::Scripted;
 use crate::session::turn::Turn;
 
 /// Why a store did not do what it was asked. It did nothing then, or nobody knows ([`StoreFault::Lost`]).
@@ -18,6 +22,8 @@ pub enum StoreFault {
     Away(String),
     /// It was asked and did not answer in time, or the connection broke: it may have done it.
     Lost(String),
+    /// The session is on its way from one server to another; the store itself is well.
+    Busy(String),
     /// It holds something that we did not write.
     Corrupt(String),
 }
@@ -25,7 +31,10 @@ pub enum StoreFault {
 impl fmt::Display for StoreFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StoreFault::Away(why) | StoreFault::Lost(why) | StoreFault::Corrupt(why) => f.write_str(why),
+            StoreFault::Away(why)
+            | StoreFault::Lost(why)
+            | StoreFault::Busy(why)
+            | StoreFault::Corrupt(why) => f.write_str(why),
         }
     }
 }
@@ -34,6 +43,8 @@ impl fmt::Display for StoreFault {
 pub enum Store {
     Embedded(Embedded),
     Redis(Box<Redis>),
+    #[cfg(test)]
+    Scripted(Arc<Scripted>),
 }
 
 /// Does the same for every store.
@@ -42,11 +53,18 @@ macro_rules! each {
         match $store {
             Store::Embedded($it) => $asked.await,
             Store::Redis($it) => $asked.await,
+            #[cfg(test)]
+            Store::Scripted($it) => $asked.await,
         }
     };
 }
 
 impl Store {
+    /// Whether it is the gateway's own, and goes where the gateway goes.
+    pub fn is_own(&self) -> bool {
+        matches!(self, Store::Embedded(_))
+    }
+
     /// A session and its last turns, as far as `window` goes; its time to live begins anew. One round trip.
     pub async fn load(&self, key: &SessionKey, window: Window) -> Result<Option<Held>, StoreFault> {
         each!(self, it => it.load(key, window))
@@ -77,11 +95,11 @@ impl Store {
         each!(self, it => it.turns(key, from, count))
     }
 
-    /// Edits a session that is still at `version`; its time to live begins anew.
+    /// Edits a session that is still at `version`, or (None) whatever it is at; its time to live begins anew.
     pub async fn change(
         &self,
         key: &SessionKey,
-        version: u64,
+        version: Option<u64>,
         change: &Change,
     ) -> Result<Changed, StoreFault> {
         each!(self, it => it.change(key, version, change))

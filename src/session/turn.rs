@@ -38,6 +38,9 @@ pub struct Turn {
     pub id: String,
     /// Unix time of its end, in milliseconds.
     pub at: u64,
+    /// Unix time of the question, in milliseconds, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<u64>,
     #[serde(skip_serializing_if = "TurnState::is_complete")]
     pub state: TurnState,
     /// The session's version its answer was made from: a later one in between was not seen.
@@ -72,9 +75,16 @@ pub struct Turn {
     /// Its answer has fields that only its own vendor understands, such as reasoning.
     #[serde(skip_serializing_if = "is_false")]
     pub private: bool,
-    /// It holds items of the Conversations API beside or instead of chat messages.
+    /// Its messages go to a vendor as they are, whatever stands before and behind them
+    /// ([`crate::session::history::is_plain`]): nobody needs to read them for that.
+    #[serde(skip_serializing_if = "is_false")]
+    pub plain: bool,
+    /// It holds items of the Conversations API; chat messages among them have no `type`.
     #[serde(skip_serializing_if = "is_false")]
     pub items: bool,
+    /// Something of its chat messages was deleted; a gap stands in its place.
+    #[serde(skip_serializing_if = "is_false")]
+    pub gaps: bool,
     /// JSON objects joined by commas.
     #[serde(skip)]
     pub messages: Bytes,
@@ -102,7 +112,8 @@ mod picos {
     }
 }
 
-/// How the messages behind a head are packed. Read beside the turn itself: flattening one into the other costs more.
+/// How the messages behind a head are packed. Read beside the turn itself, where its head begins with [`PACKED`]: flattening
+/// one into the other costs more.
 #[derive(Deserialize)]
 struct Packing<'a> {
     #[serde(default, borrow)]
@@ -111,6 +122,9 @@ struct Packing<'a> {
     #[serde(default)]
     len: u64,
 }
+
+/// What the head of a turn with packed messages begins with.
+const PACKED: &[u8] = br#"{"z":"#;
 
 /// Bytes a stored turn may unpack to: what says more was not written by us.
 const UNPACKED_BYTES_MAX: u64 = 256 << 20;
@@ -139,14 +153,28 @@ impl Turn {
         let line = memchr::memchr(b'\n', stored)?;
         let head = &stored[..line];
         let turn: Self = serde_json::from_slice(head).ok()?;
-        let packing: Packing = serde_json::from_slice(head).ok()?;
         let body = stored.slice(line + 1..);
-        let messages = match packing.z {
-            None => body,
-            Some("lz4") if packing.len <= UNPACKED_BYTES_MAX => unpack(&body, packing.len as usize)?,
-            Some(_) => return None,
+        let messages = match head.starts_with(PACKED) {
+            true => unpacked(serde_json::from_slice(head).ok()?, body)?,
+            false => body,
         };
         Some(Self { messages, ..turn })
+    }
+}
+
+/// Bytes of a stored turn's messages once they are unpacked, as its head says.
+pub fn unpacked_bytes(stored: &[u8]) -> u64 {
+    let Some(line) = memchr::memchr(b'\n', stored) else { return 0 };
+    let packing = serde_json::from_slice::<Packing>(&stored[..line]).ok();
+    let packed = packing.filter(|it| it.z.is_some()).map(|it| it.len);
+    packed.unwrap_or((stored.len() - line) as u64)
+}
+
+fn unpacked(packing: Packing, body: Bytes) -> Option<Bytes> {
+    match packing.z {
+        None => Some(body),
+        Some("lz4") if packing.len <= UNPACKED_BYTES_MAX => unpack(&body, packing.len as usize),
+        Some(_) => None,
     }
 }
 

@@ -42,6 +42,8 @@ pub enum EndpointKind {
     Responses,
     Rerank,
     Models,
+    /// Sessions, conversations and stored completions, where the gateway keeps them.
+    Sessions,
     Other,
 }
 
@@ -57,6 +59,7 @@ impl EndpointKind {
             EndpointKind::Responses => "responses",
             EndpointKind::Rerank => "rerank",
             EndpointKind::Models => "models",
+            EndpointKind::Sessions => "sessions",
             EndpointKind::Other => "other",
         }
     }

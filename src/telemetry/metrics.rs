@@ -11,6 +11,7 @@ use prometheus::{Encoder, IntCounter, IntCounterVec, IntGauge, Registry, TextEnc
 use super::families::{TargetFamilies, UpstreamFamilies, counters, gauge, gauges, register};
 use super::log::LogHandle;
 use super::series::{InFlight, SharedCalls, TargetMetrics, UpstreamMetrics};
+use super::sessions::SessionMetrics;
 use crate::error::Kind;
 use crate::names::UpstreamId;
 
@@ -36,6 +37,7 @@ pub struct Metrics {
     connections_open: IntGauge,
     refused: [IntCounter; Kind::ALL.len()],
     shared_calls: IntCounterVec,
+    sessions: Arc<SessionMetrics>,
     config: ConfigSeries,
 }
 
@@ -64,6 +66,7 @@ impl Metrics {
             connections_open: gauge(&registry, "connections_open", "Open connections of clients."),
             refused: Kind::ALL.map(|kind| refused.with_label_values(&[kind.as_str()])),
             shared_calls,
+            sessions: Arc::new(SessionMetrics::new(&registry)),
             config: ConfigSeries::new(&registry),
             registry,
         }
@@ -101,6 +104,11 @@ impl Metrics {
     /// The calls of a route that share another's answer.
     pub fn shared_calls(&self, route: &str) -> SharedCalls {
         SharedCalls(self.shared_calls.with_label_values(&[route]))
+    }
+
+    /// The sessions of this gateway.
+    pub fn sessions(&self) -> &Arc<SessionMetrics> {
+        &self.sessions
     }
 
     /// Drops the series that belong to a route alone, after it has left the configuration.

@@ -15,6 +15,7 @@ pub mod options;
 mod rare;
 pub mod record;
 pub mod series;
+pub mod sessions;
 pub mod streams;
 
 #[cfg(test)]
@@ -25,3 +26,4 @@ pub use log::LogHandle;
 pub use metrics::{ConfigSeries, Metrics};
 pub use record::{Attempt, CallRecord};
 pub use series::{CircuitState, InFlight, KeyState, TargetMetrics, TokenGaps, UpstreamMetrics};
+pub use sessions::SessionMetrics;

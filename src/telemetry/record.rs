@@ -50,6 +50,8 @@ pub struct CallRecord {
     pub upstream: Option<UpstreamId>,
     /// The upstream whose answer broke off, and that `upstream` went on with.
     pub continued_from: Option<UpstreamId>,
+    /// What became of the call's turn, where it belongs to a session.
+    pub session: Option<&'static str>,
     /// The model as that upstream was asked for it.
     pub model_sent: Option<ModelName>,
     /// The vendor's own id of the call, for a question to its support.
@@ -97,6 +99,7 @@ impl CallRecord {
             route: None,
             upstream: None,
             continued_from: None,
+            session: None,
             model_sent: None,
             vendor_request_id: None,
             stream: false,
@@ -171,6 +174,7 @@ impl CallRecord {
             ("upstream", self.upstream.as_ref().map(UpstreamId::as_str)),
             ("upstream_model", shown(&self.model_sent)),
             ("continued_from", self.continued_from.as_ref().map(UpstreamId::as_str)),
+            ("session", self.session),
         ];
         for (key, value) in words {
             if let Some(value) = value {
@@ -204,6 +208,7 @@ impl CallRecord {
         known(map, "upstream", self.upstream.as_ref().map(UpstreamId::as_str))?;
         known(map, "upstream_model", shown(&self.model_sent))?;
         known(map, "continued_from", self.continued_from.as_ref().map(UpstreamId::as_str))?;
+        known(map, "session", self.session)?;
         let vendor_id = self.vendor_request_id.as_ref().and_then(|it| it.to_str().ok());
         known(map, "vendor_request_id", vendor_id.map(|it| line::cut(it, MODEL_BYTES_MAX)))?;
         map.serialize_entry("stream", &self.stream)

@@ -13,6 +13,7 @@ use crate::route::table::Route;
 use crate::route::target::Target;
 use crate::telemetry::EndpointKind;
 use crate::telemetry::costs::Compared;
+use crate::upstream::past::Past;
 use crate::upstream::reading::Reading;
 
 /// What the costs of a call depend on.
@@ -20,6 +21,8 @@ pub struct Bill {
     route: Arc<Route>,
     ask: Ask,
     kind: EndpointKind,
+    /// The history of its session, of which each target gets as much as it holds.
+    past: Option<Arc<Past>>,
 }
 
 /// What an answer cost.
@@ -39,8 +42,14 @@ impl Settled {
 }
 
 impl Bill {
-    pub fn new(plan: &Plan, kind: EndpointKind) -> Self {
-        Self { route: Arc::clone(&plan.route), ask: plan.ask.clone(), kind }
+    pub fn new(plan: &Plan, kind: EndpointKind, past: Option<Arc<Past>>) -> Self {
+        Self { route: Arc::clone(&plan.route), ask: plan.ask.clone(), kind, past }
+    }
+
+    /// Estimated tokens of what `target` is sent, before they are corrected.
+    fn prompt_tokens(&self, target: &Target, model: &str) -> u64 {
+        let own = self.ask.prompt_tokens - self.ask.history_tokens;
+        own + self.past.as_ref().map_or(0, |it| it.fitted(target, model).tokens)
     }
 
     /// The usage and cost of an answer. Where the vendor counted nothing, ours is an estimate.
@@ -60,7 +69,8 @@ impl Bill {
     /// Only of answers that said something: what never began is not billed. Embeddings say nothing in tokens.
     fn estimate(&self, reading: &Reading) -> Option<Usage> {
         let output = reading.content_tokens();
-        let input = reading.target.experience.calibration.correct(self.ask.prompt_tokens);
+        let sent = self.prompt_tokens(&reading.target, &reading.model);
+        let input = reading.target.experience.calibration.correct(sent);
         let is_answer = output > 0 || self.kind == EndpointKind::Embeddings;
         (is_answer && input > 0).then(|| Usage { input, output, estimated: true, ..Usage::default() })
     }
@@ -68,7 +78,7 @@ impl Bill {
     /// What an attempt that the vendor may charge for is estimated to have cost: its prompt, for nothing of its answer
     /// was kept.
     pub fn wasted(&self, target: &Target, model: &str) -> Option<Money> {
-        let input = target.experience.calibration.correct(self.ask.prompt_tokens);
+        let input = target.experience.calibration.correct(self.prompt_tokens(target, model));
         let usage = Usage { input, estimated: true, ..Usage::default() };
         let cost = target.price(model)?.cost(&usage, self.ask.at, self.ask.tier);
         cost.filter(|it| *it > Money::ZERO)
@@ -81,7 +91,8 @@ impl Bill {
         if complete && !usage.estimated {
             self.route.output.note(self.ask.output_kind(), usage.output);
             if self.route.reckons() {
-                reading.target.experience.calibration.learn(self.ask.prompt_tokens, usage.input);
+                let sent = self.prompt_tokens(&reading.target, &reading.model);
+                reading.target.experience.calibration.learn(sent, usage.input);
             }
         }
         if let Some(conversation) = self.ask.conversation {

@@ -1,5 +1,7 @@
 //! One call as the dispatcher needs it, and the HTTP request it becomes for a target.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
@@ -10,8 +12,10 @@ use crate::api::request::{RequestScan, field_place};
 use crate::error::{Error, Kind, Origin};
 use crate::route::table::Route;
 use crate::route::target::Target;
+use crate::session::history::Fitted;
 use crate::telemetry::EndpointKind;
 use crate::upstream::Upstream;
+use crate::upstream::past::Past;
 use crate::upstream::payload::{Outgoing, Payload};
 use crate::vendor::models::Prefill;
 use crate::vendor::prefill;
@@ -35,6 +39,8 @@ pub struct Call {
     pub wants_usage: bool,
     /// What was said of the answer already, by a target that broke off: the one asked goes on from there.
     pub said: Option<Box<Said>>,
+    /// What was said before in its session.
+    pub past: Option<Arc<Past>>,
 }
 
 /// The client's body.
@@ -74,11 +80,19 @@ impl Call {
         match &self.body {
             CallBody::Json { body, scan } => {
                 let mut edit = BodyEdit { body, scan, edits: Edits::default(), added: Vec::new(), spent: 0 };
+                edit.instruct(route, self.kind);
+                if let Some(past) = &self.past {
+                    edit.go_back(past, &past.fitted(target, name));
+                }
                 let base = self.said.as_ref().map(|said| {
                     let form = target.facts(name).prefill;
                     edit.go_on(said, form);
                     prefill::base_path(form, &upstream.base_path).into_owned()
                 });
+                // It is the gateway that stores.
+                if let Some(store) = &scan.store {
+                    edit.edits.replace(store.clone(), "false");
+                }
                 edit.model(name);
                 edit.fill_in(route, self.kind);
                 let asks =
@@ -108,6 +122,7 @@ impl Call {
             headers: self.headers.clone(),
             body: CallBody::Json { body: body.clone(), scan: scan.clone() },
             said: None,
+            past: self.past.clone(),
             ..*self
         })
     }
@@ -152,6 +167,17 @@ impl BodyEdit<'_> {
         field_place(self.body, name).is_some()
     }
 
+    /// The route's system prompt. Made before all other edits: it stands before whatever else goes to the same place.
+    fn instruct(&mut self, route: &Route, kind: EndpointKind) {
+        match &route.system {
+            Some(system) if kind == EndpointKind::Chat => self.put_first(system),
+            Some(system) if kind == EndpointKind::Responses && !self.has("instructions") => {
+                self.add("instructions", &json_text(system));
+            }
+            _ => {}
+        }
+    }
+
     /// What the route fills in where the client said nothing, in the words of the endpoint. Scans the body again, but
     /// only for routes that fill in anything.
     fn fill_in(&mut self, route: &Route, kind: EndpointKind) {
@@ -169,13 +195,6 @@ impl BodyEdit<'_> {
                 self.add(name, &String::from_utf8_lossy(value));
             }
         }
-        match &route.system {
-            Some(system) if kind == EndpointKind::Chat => self.put_first(system),
-            Some(system) if responses && !self.has("instructions") => {
-                self.add("instructions", &json_text(system));
-            }
-            _ => {}
-        }
     }
 
     /// Puts what was said behind the client's messages, in the vendor's form, and asks for that much less.
@@ -191,14 +210,30 @@ impl BodyEdit<'_> {
         }
     }
 
+    /// Puts what was said before in front of the client's own messages.
+    fn go_back(&mut self, past: &Past, fitted: &Fitted) {
+        if fitted.pieces.is_empty() {
+            return;
+        }
+        let (before, behind) = past.around;
+        self.edits.insert(past.at, before);
+        for piece in &fitted.pieces {
+            self.edits.insert(past.at, piece.clone());
+        }
+        self.edits.insert(past.at, behind);
+    }
+
     /// Puts the system prompt before the client's messages.
     fn put_first(&mut self, system: &str) {
         let place = field_place(self.body, "messages").filter(|it| self.body[it.start] == b'[');
         let Some(messages) = place else { return };
         let inner = &self.body[messages.start + 1..messages.end - 1];
         let comma = if inner.iter().all(u8::is_ascii_whitespace) { "" } else { "," };
-        let message = format!(r#"{{"role":"system","content":{}}}{comma}"#, json_text(system));
-        self.edits.insert(messages.start + 1, message);
+        let message = format!(r#"{{"role":"system","content":{}}}"#, json_text(system));
+        // A call that brings it already needs it once.
+        if !inner.trim_ascii_start().starts_with(message.as_bytes()) {
+            self.edits.insert(messages.start + 1, message + comma);
+        }
     }
 
     /// Asks for the usage of a stream, unless the client did or wrote something that cannot be added to.
@@ -229,6 +264,12 @@ impl BodyEdit<'_> {
 
 /// Names of one and the same bound; vendors refuse a request that has two of them.
 const OUTPUT_LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+
+/// The bound that a route gives answers whose client gives none, in tokens.
+pub fn output_default(route: &Route) -> Option<u64> {
+    let limits = route.defaults.iter().filter(|(name, _)| OUTPUT_LIMITS.contains(&name.as_str()));
+    limits.filter_map(|(_, value)| serde_json::from_slice(value).ok()).min()
+}
 
 /// A bound without the tokens that are spent, at least 1; none where it stays as it is written.
 fn less(bound: &[u8], spent: u64) -> Option<String> {

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::money::Money;
@@ -12,6 +14,9 @@ use crate::names::{ModelName, UpstreamId};
 use crate::route::legs::Leg;
 use crate::route::plan::Plan;
 use crate::route::target::Target;
+use crate::session::kept::Kept;
+use crate::session::talk::{Answerer, Talk};
+use crate::session::turn::TurnState;
 use crate::telemetry::log::LogHandle;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::InFlight;
@@ -19,6 +24,7 @@ use crate::telemetry::{CallRecord, Ended};
 use crate::upstream::Upstream;
 use crate::upstream::attempt::Failed;
 use crate::upstream::bill::{Bill, Settled};
+use crate::upstream::past::Past;
 use crate::upstream::reading::Reading;
 use crate::upstream::room::Place;
 
@@ -34,6 +40,8 @@ pub struct FinishGuard {
     known: Option<Settled>,
     /// The client asked for a last comment with usage and cost.
     pub tells_usage: bool,
+    /// The call's part in its session, until its turn is written.
+    pub talk: Option<Box<Talk>>,
     /// The answer that broke off, while another target is asked to go on with it.
     broken: Option<Broken>,
     /// What was read of the answer that this one goes on with.
@@ -72,6 +80,7 @@ impl FinishGuard {
             bill: None,
             known: None,
             tells_usage: false,
+            talk: None,
             broken: None,
             before: None,
             log,
@@ -83,8 +92,8 @@ impl FinishGuard {
     }
 
     /// The call goes by `plan`, on which its costs depend.
-    pub fn planned(&mut self, plan: &Plan) {
-        self.bill = Some(Bill::new(plan, self.record.endpoint));
+    pub fn planned(&mut self, plan: &Plan, past: Option<&Arc<Past>>) {
+        self.bill = Some(Bill::new(plan, self.record.endpoint, past.cloned()));
     }
 
     /// A target is asked now.
@@ -169,6 +178,29 @@ impl FinishGuard {
         }
     }
 
+    /// The client is sent these events.
+    pub fn hear(&mut self, events: &Bytes) {
+        if let Some(talk) = &mut self.talk {
+            talk.hear(events);
+        }
+    }
+
+    /// Has the call's turn written, if it belongs to a session and anything was said: in a task of its own, for neither a
+    /// client that leaves nor the end of its stream may stop that.
+    pub fn keep(&mut self, state: TurnState) -> Option<JoinHandle<Kept>> {
+        let talk = self.talk.take().filter(|it| it.has_answer())?;
+        let settled = self.settled();
+        let answerer = Answerer {
+            upstream: self.record.upstream.as_ref().map(ToString::to_string),
+            vendor: self.target.as_ref().map(|it| it.maker().to_owned()),
+            model: self.record.model_sent.as_ref().map(ToString::to_string),
+            usage: settled.map(|it| it.usage),
+            cost: settled.and_then(|it| it.cost),
+        };
+        // Only at the very end of the process there is no runtime; what is not written then was not acknowledged.
+        Handle::try_current().ok().map(|it| it.spawn(talk.keep(state, answerer)))
+    }
+
     /// The call was answered with `error`.
     pub fn failed(&mut self, error: &Error) {
         self.record.error = Some(error.kind);
@@ -184,6 +216,9 @@ impl FinishGuard {
             return;
         }
         self.record.ended = ended;
+        if let Some(state) = remains(ended) {
+            self.keep(state);
+        }
         self.leave();
         self.restore();
         self.read_up();
@@ -269,6 +304,16 @@ impl FinishGuard {
     /// The process stops: what is open must end.
     pub fn cut(&self) -> &CancellationToken {
         &self.cut
+    }
+}
+
+/// What the turn is whose call ended so before it was written; None: nothing is kept of it.
+fn remains(ended: Ended) -> Option<TurnState> {
+    match ended {
+        Ended::Complete => Some(TurnState::Complete),
+        Ended::Cut | Ended::Drained => Some(TurnState::Incomplete),
+        Ended::ClientGone => Some(TurnState::Left),
+        Ended::Failed => None,
     }
 }
 

@@ -32,6 +32,7 @@ pub mod finish;
 pub mod hedge;
 pub mod opaque;
 pub mod options;
+pub mod past;
 pub mod patience;
 pub mod payload;
 pub mod places;

@@ -182,6 +182,11 @@ impl Relay {
         }));
     }
 
+    /// `[DONE]` was read, and all before the events handed out last is out: they are the last of the answer.
+    pub fn is_done(&self) -> bool {
+        self.done && self.held.is_empty()
+    }
+
     /// The vendor has begun to answer.
     pub fn has_content(&self) -> bool {
         self.content_seen

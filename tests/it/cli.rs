@@ -1,6 +1,6 @@
 //! The command as a person or a pipeline runs it: what it prints, where, and its exit codes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use serde_json::{Value, json};
@@ -30,6 +30,10 @@ impl Folder {
             std::fs::write(path.join(name), content).unwrap();
         }
         Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     pub async fn run(&self, arguments: &[&str]) -> Said {

@@ -75,7 +75,7 @@ async fn a_call_without_a_model_goes_to_the_default_upstream_with_method_and_que
         (Method::POST, "/v1/vector_stores/v-1/search?x=1", "/v1/deep/vector_stores/v-1/search?x=1"),
         (Method::PUT, "/v1/things/1", "/v1/deep/things/1"),
         (Method::PATCH, "/v1/things/1", "/v1/deep/things/1"),
-        (Method::GET, "/v1/chat/completions?limit=1", "/v1/deep/chat/completions?limit=1"),
+        (Method::GET, "/v1/evals?limit=1", "/v1/deep/evals?limit=1"),
         (Method::POST, "/v1/responses/r-1/cancel", "/v1/deep/responses/r-1/cancel"),
     ] {
         let (to, seen) = pair.went(method.clone(), path, &[], "").await;

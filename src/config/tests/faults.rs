@@ -19,6 +19,22 @@ fn a_base_url_holds_no_key_no_query_and_a_host() {
     refuse("https://h/v1#a", "not hold a fragment");
 }
 
+#[test]
+fn a_store_of_sessions_is_a_word_or_a_url_that_can_be_used() {
+    let refuse = |store: &str, reason: &str| {
+        check(&format!("sessions: {{ store: '{store}' }}"), &[], &[&format!("1:20: {reason}")]);
+    };
+    let names = "must be `embedded`, `memory`, `off` or the URL of a Redis: redis://user:password@host:6379/0, \
+                 rediss://… for TLS, unix:///path?db=0; `%`, `@`, `:`, `/`, `?` and `#` in a password are written %25, %40, \
+                 %3A, %2F, %3F and %23";
+    refuse("hunter2", names);
+    refuse("http://u:hunter2@host", names);
+    refuse("embedded:a.redb", "write `embedded`, and its file in `sessions.file`");
+    for store in ["off", "memory", " embedded ", "redis://localhost/0"] {
+        check(&format!("sessions: {{ store: '{store}' }}"), &[], &[]);
+    }
+}
+
 const MANY_FAULTS: &str = "\
 listen: 8080
 default_upstream: opena
@@ -341,4 +357,22 @@ fn what_a_route_asks_of_streams_must_make_sense() {
     pace("{ window_ms: 500 }", "4:5: `routes.0.throughput` needs `tokens_per_s_min`");
     let warned = load(&route("continue_cut_streams: true"), &[]).unwrap().warnings;
     assert_eq!(warned, ["route `m`: `continue_cut_streams` does nothing, for it has one target"]);
+}
+
+#[test]
+fn a_redis_that_nobody_could_connect_to_is_refused_where_it_is_written() {
+    let faults = |yaml: &str| -> Vec<String> {
+        let faults = load(yaml, &[]).err().unwrap_or_default();
+        faults.iter().map(|it| it.trim_start_matches("gateway.yaml:").to_owned()).collect()
+    };
+    let store = faults("sessions: { store: 'redsi://u:planted@h' }");
+    assert!(store[0].starts_with("1:20: must be `embedded`"), "{store:?}");
+    assert!(!store[0].contains("planted"), "{store:?}");
+    let cluster = faults("sessions: { store: 'redis://h', redis: { cluster: [nowhere] } }");
+    assert_eq!(cluster, ["1:42: `nowhere` must be host:port"]);
+    let file = faults("sessions:\n  store: rediss://h\n  redis:\n    ca_file: none.pem\n");
+    assert_eq!(file, ["4:14: `none.pem` cannot be read: No such file or directory"]);
+    let plain = faults("sessions: { store: 'redis://h', redis: { connect_ms: 5 } }");
+    assert_eq!(plain, ["1:54: `sessions.redis.connect_ms` must be a whole number, 10 to 60000"]);
+    assert_eq!(faults("sessions: { store: 'redis://h' }"), Vec::<String>::new());
 }

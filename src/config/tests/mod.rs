@@ -1,5 +1,6 @@
 //! Whole configurations in, [`Loaded`] or faults out. Files live in a folder of the test's own.
 
+mod chat;
 mod faults;
 mod prices;
 mod reload;

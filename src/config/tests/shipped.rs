@@ -7,6 +7,8 @@ use serde_json::Value as Json;
 use super::{Folder, load};
 use crate::config::tree::{self, Node, Value};
 use crate::config::{GatewayOptions, schema};
+use crate::session::options::SessionsOptions;
+use crate::session::redis::options::RedisOptions;
 
 const SHIPPED: &str = include_str!("../../../gateway.yaml");
 
@@ -47,7 +49,11 @@ fn the_shipped_examples_load() {
     assert_eq!((options.limits, options.shutdown), (defaults.limits, defaults.shutdown));
     assert_eq!((options.log, options.sim), (defaults.log, defaults.sim));
     assert_eq!((options.auth, options.discover, options.usage), (defaults.auth, true, true));
-    assert_eq!((options.token_counts, options.sessions), (defaults.token_counts, defaults.sessions));
+    assert_eq!(options.token_counts, defaults.token_counts);
+    // Nothing says by default where Redis is; how long it is waited for does.
+    let (redis, default) = (options.sessions.redis, RedisOptions::default());
+    assert_eq!((redis.connect_ms, redis.command_ms), (default.connect_ms, default.command_ms));
+    assert_eq!(SessionsOptions { redis: default, ..options.sessions }, defaults.sessions);
     assert_eq!((options.listen, options.admin, options.workers), (defaults.listen, defaults.admin, 0));
 }
 

@@ -83,6 +83,22 @@ pub fn is_model(headers: &[u8]) -> Result<bool, Error> {
     }
 }
 
+/// The name of a part and that of its file, by its headers up to and including their empty line; None where it has none
+/// that can be read.
+pub fn names(headers: &[u8]) -> Option<(String, Option<String>)> {
+    let mut parsed = [httparse::EMPTY_HEADER; 32];
+    let Ok(httparse::Status::Complete((_, parsed))) = httparse::parse_headers(headers, &mut parsed) else {
+        return None;
+    };
+    let value = parsed.iter().find(|it| it.name.eq_ignore_ascii_case("content-disposition"))?.value;
+    let found = parameters(&value[memchr(b';', value)?..])?;
+    let text = |wanted: &str| {
+        let value = found.iter().find(|(name, _)| name == wanted).map(|(_, value)| *value);
+        value.map(|it| String::from_utf8_lossy(it).into_owned())
+    };
+    Some((text("name")?, text("filename")))
+}
+
 /// The parameters behind a header's value (RFC 9110, section 5.6.6), names in lower case, quoted values as they stand
 /// between the quotes. `None`: not all of it can be read, or not by everybody alike.
 fn parameters(mut rest: &[u8]) -> Option<Vec<(String, &[u8])>> {

@@ -55,6 +55,18 @@ impl Gateway {
         for (name, content) in files {
             std::fs::write(directory.join(name), content).unwrap();
         }
+        Self::run(directory, environment).await
+    }
+
+    /// Ends it as a crash would, and starts it anew on the same files.
+    pub async fn crash_and_restart(mut self) -> Self {
+        self.child.kill().await.unwrap();
+        let directory = std::mem::take(&mut self.directory);
+        drop(self);
+        Self::run(directory, &[]).await
+    }
+
+    async fn run(directory: PathBuf, environment: &[(&str, &str)]) -> Self {
         let mut child = command(&directory, environment).spawn().expect("the gateway's binary was built");
         let log = read_log(child.stdout.take().unwrap());
         let stderr = read_text(child.stderr.take().unwrap());
@@ -164,7 +176,9 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.child.start_kill();
-        let _ = std::fs::remove_dir_all(&self.directory);
+        if !self.directory.as_os_str().is_empty() {
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
         if std::thread::panicking() {
             let lines: Vec<String> = self.log.borrow().iter().map(Value::to_string).collect();
             eprintln!("the gateway's log:\n{}\n{}", lines.join("\n"), self.stderr());

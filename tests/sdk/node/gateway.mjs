@@ -24,10 +24,30 @@ log: { format: json, level: info }
 sim: { first_token_ms: 1, tokens_per_s: 2000, tokens: 12 }
 `;
 
-/** Starts a gateway; `stop` ends it as an orchestrator would. */
+/** Starts a gateway; `stop` ends it as an orchestrator would, `crashAndRestart` kills it and starts another in its folder. */
 export async function startGateway(config) {
   const folder = await mkdtemp(path.join(tmpdir(), "tollgate-sdk-"));
   await writeFile(path.join(folder, "gateway.yaml"), BASE + config);
+  let running = await run(folder);
+  const gateway = { baseURL: running.baseURL };
+  gateway.crashAndRestart = async () => {
+    running.child.kill("SIGKILL");
+    await running.ended;
+    running = await run(folder);
+    gateway.baseURL = running.baseURL;
+  };
+  gateway.stop = async () => {
+    running.child.kill("SIGTERM");
+    const bound = setTimeout(() => running.child.kill("SIGKILL"), STOP_MS_MAX);
+    const [code] = await running.ended;
+    clearTimeout(bound);
+    await rm(folder, { recursive: true });
+    assert.equal(code, 0, "SIGTERM ends the gateway with exit code 0");
+  };
+  return gateway;
+}
+
+async function run(folder) {
   const child = spawn(process.env.TOLLGATE_BIN, ["serve", "--config", "gateway.yaml"], {
     cwd: folder, // away from any .env of the developer
     env: { SHOP_KEY: CLIENT_KEY },
@@ -38,15 +58,7 @@ export async function startGateway(config) {
     listeningLine(child),
     ended.then(([code]) => assert.fail(`the gateway ended with ${code} before it listened`)),
   ]);
-  const stop = async () => {
-    child.kill("SIGTERM");
-    const bound = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
-    const [code] = await ended;
-    clearTimeout(bound);
-    await rm(folder, { recursive: true });
-    assert.equal(code, 0, "SIGTERM ends the gateway with exit code 0");
-  };
-  return { baseURL: `http://${listening.calls}/v1`, stop };
+  return { child, ended, baseURL: `http://${listening.calls}/v1` };
 }
 
 function listeningLine(child) {

@@ -33,7 +33,7 @@ export const json = (status, body, headers = {}) => (response) => {
   response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
 };
 
-export const completion = (content) =>
+export const completion = (content, more = {}) =>
   json(200, {
     id: "chatcmpl-1",
     object: "chat.completion",
@@ -41,7 +41,14 @@ export const completion = (content) =>
     model: "vendor-model",
     choices: [{ index: 0, message: { role: "assistant", content }, finish_reason: "stop" }],
     usage: { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 },
+    ...more,
   });
+
+/** A whole answer with this message. */
+export const says = (message) => {
+  const finish_reason = message.tool_calls ? "tool_calls" : "stop";
+  return completion(null, { choices: [{ index: 0, message: { role: "assistant", content: null, ...message }, finish_reason }] });
+};
 
 export const failure = (status, fields = {}, headers = {}) =>
   json(status, { error: { message: "no", type: "server_error", param: null, code: null, ...fields } }, headers);

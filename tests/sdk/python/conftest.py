@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 # Before the SDK is imported: a proxy of the developer's machine must not carry calls to loopback.
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
@@ -12,6 +15,7 @@ import openai
 import pytest
 
 from gateway import CLIENT_KEY, Gateway
+from redis_server import RedisServer
 from vendor import Vendor
 
 SIM = """
@@ -30,6 +34,10 @@ routes:
   - {{ model: smart, policy: priority, targets: [alpha/alpha-1, beta/beta-1] }}
   - {{ model: unbroken, targets: [alpha/alpha-1, beta/beta-1], continue_cut_streams: true }}
   - {{ model: polite, targets: [alpha/alpha-1], defaults: {{ temperature: 0.5 }}, system: "You are kind." }}
+"""
+# Sessions in a Redis that has time enough on a machine that runs many tests.
+IN_REDIS = """
+sessions: {{ store: "{redis}", store_ms: 10000, redis: {{ connect_ms: 5000, command_ms: 5000 }} }}
 """
 ALPHA_KEY, BETA_KEY = "vendor-key-of-alpha", "vendor-key-of-beta"
 SECONDS_MAX = 30  # per call; a bound on a hang, never waited out by a passing test
@@ -71,18 +79,54 @@ class Scene:
     client: openai.OpenAI
     alpha: Vendor
     beta: Vendor
+    start: Callable[[], Gateway]
 
     def connect(self, **options) -> openai.OpenAI:
         return connect(self.gateway, **options)
 
+    def crash_and_restart(self) -> None:
+        """Kills the gateway, which cannot know of it, and starts another one in its folder."""
+        self.client.close()
+        self.gateway.crash()
+        self.gateway = self.start()
+        self.client = connect(self.gateway)
+
+
+@contextmanager
+def stage(folder: Path, more: str = "") -> Iterator[Scene]:
+    """A scene, with `more` in its configuration."""
+    alpha, beta = Vendor(), Vendor()
+    config = VENDORS.format(alpha=alpha.base_url, beta=beta.base_url) + more
+
+    def start() -> Gateway:
+        return Gateway(folder, config, {"ALPHA_KEY": ALPHA_KEY, "BETA_KEY": BETA_KEY})
+
+    gateway = start()
+    scene = Scene(gateway, connect(gateway), alpha, beta, start)
+    yield scene
+    scene.client.close()
+    scene.gateway.stop()
+    alpha.close()
+    beta.close()
+
 
 @pytest.fixture
 def scene(tmp_path):
-    alpha, beta = Vendor(), Vendor()
-    config = VENDORS.format(alpha=alpha.base_url, beta=beta.base_url)
-    gateway = Gateway(tmp_path, config, {"ALPHA_KEY": ALPHA_KEY, "BETA_KEY": BETA_KEY})
-    with connect(gateway) as client:
-        yield Scene(gateway, client, alpha, beta)
-    gateway.stop()
-    alpha.close()
-    beta.close()
+    with stage(tmp_path) as scene:
+        yield scene
+
+
+@pytest.fixture
+def redis(tmp_path):
+    redis = RedisServer(tmp_path / "redis")
+    yield redis
+    redis.kill()
+
+
+@pytest.fixture(params=["embedded", "redis"])
+def keeper(request, tmp_path):
+    """A scene whose gateway keeps sessions in a store that outlives it."""
+    in_redis = request.param == "redis"
+    more = IN_REDIS.format(redis=request.getfixturevalue("redis").url) if in_redis else ""
+    with stage(tmp_path, more) as scene:
+        yield scene

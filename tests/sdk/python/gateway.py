@@ -75,6 +75,13 @@ class Gateway:
             self._process.send_signal(signal.SIGTERM)
         self._told_to_stop = True
 
+    def crash(self) -> None:
+        """`kill -9`. Another one may begin in its folder."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(STOP_SECONDS_MAX)
+        self._process.stdout.close()
+
     def stop(self) -> None:
         """Ends it as an orchestrator would, and checks that it ended well and kept its secrets."""
         self.terminate()

@@ -1,12 +1,14 @@
 """A scripted vendor: answers each call with the next line of its script and remembers what it was sent.
 
-A call without a line, and a line without a call, fail the test (`Vendor.close`)."""
+A call without a line, and a line without a call, fail the test (`Vendor.close`); unless it was told what to answer when
+its script is at its end."""
 
 from __future__ import annotations
 
 import json
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -90,6 +92,7 @@ class Vendor:
         self.received: list[Received] = []
         self.asked = threading.Event()
         self.caller_left = threading.Event()
+        self.otherwise: Callable[[Received], Answer] | None = None  # answers calls without a line
         self._script: list[Answer] = []
         self._surprises: list[str] = []
         self._connections: list[socket.socket] = []
@@ -113,6 +116,8 @@ class Vendor:
             self.asked.set()
             if self._script:
                 return self._script.pop(0)
+            if self.otherwise:
+                return self.otherwise(request)
             self._surprises.append(f"{request.method} {request.path}")
             return failure(500, "the script has no line for this call")
 
