@@ -25,7 +25,7 @@ pub struct SessionsOptions {
     /// Turns put before a call's messages, the last ones. Default 200; 1 to 10,000.
     #[schemars(range(min = 1, max = 10_000))]
     pub history_turns_max: u64,
-    /// Bytes of them, as stored. Default 4,194,304; 1,024 to 134,217,728.
+    /// Bytes of their messages, unpacked; the last turn goes along whatever its size. Default 4,194,304; 1,024 to 134,217,728.
     #[schemars(range(min = 1_024, max = 134_217_728))]
     pub history_bytes_max: u64,
     /// Turns kept of a session; older ones leave. Default 2,000; 1 to 100,000.
