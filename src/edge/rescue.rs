@@ -61,7 +61,8 @@ pub fn bare(error: &Error) -> Response<Body> {
         // The rest of the body will not be read.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    if let Some(methods) = error.headers.get(header::ALLOW) {
+    // A vendor's own says nothing of what the gateway serves.
+    if let Some(methods) = error.headers.get(header::ALLOW).filter(|_| error.origin == Origin::Client) {
         headers.insert(header::ALLOW, methods.clone());
     }
     if let Some(should) = error.should_retry {

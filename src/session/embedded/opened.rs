@@ -8,8 +8,9 @@ use redb::backends::InMemoryBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
 use tokio::sync::Semaphore;
 
+use crate::session::clock::now_ms;
 use crate::session::embedded::tables::{ABOUT, Fault, Tables};
-use crate::session::embedded::writer::{Writer, now};
+use crate::session::embedded::writer::Writer;
 use crate::session::file;
 use crate::session::store::StoreFault;
 
@@ -87,7 +88,7 @@ impl Opened {
         let reading = tokio::task::spawn_blocking(move || {
             let _room = room;
             let txn = own.db.begin_read().map_err(Fault::from)?;
-            what(&txn, now())
+            what(&txn, now_ms())
         });
         match reading.await.map_err(|it| away(it.to_string()))? {
             Ok(read) => Ok(read),

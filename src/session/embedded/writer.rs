@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::session::clock::now_ms;
 use crate::session::embedded::tables::{EXPIRY, Fault, Tables};
 use crate::session::embedded::write;
 use crate::session::store::StoreFault;
@@ -25,11 +26,6 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 const SWEEP_WRITES: usize = 1_000;
 /// How long a drop waits for the writes before it.
 const END_MAX: Duration = Duration::from_secs(5);
-
-/// Unix time in milliseconds.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_millis() as u64)
-}
 
 /// One write and whoever waits for it.
 trait Job: Send {
@@ -52,7 +48,7 @@ where
 {
     fn run(&mut self, tables: &mut Tables) -> Result<(), Fault> {
         let Some(what) = self.what.take() else { return Ok(()) };
-        self.done = match what(tables, now()) {
+        self.done = match what(tables, now_ms()) {
             Ok(done) => Some(Ok(done)),
             Err(Fault::Record(fault)) => Some(Err(fault)),
             Err(fault) => return Err(fault),
@@ -184,7 +180,7 @@ fn commit(db: &Database, jobs: &mut [Box<dyn Job>], sweeps: bool) -> Result<Opti
     let swept = {
         let mut tables = Tables::open(&txn).map_err(away)?;
         jobs.iter_mut().try_for_each(|it| it.run(&mut tables)).map_err(away)?;
-        sweeps.then(|| write::sweep(&mut tables, now())).transpose().map_err(away)?
+        sweeps.then(|| write::sweep(&mut tables, now_ms())).transpose().map_err(away)?
     };
     txn.commit().map_err(|it| StoreFault::Lost(format!("cannot flush the file of sessions: {it}")))?;
     Ok(swept)
@@ -196,5 +192,5 @@ fn is_due(db: &Database) -> bool {
         let expiry = db.begin_read()?.open_table(EXPIRY)?;
         Ok(expiry.first()?.map(|(key, _)| key.value().0))
     };
-    first().ok().flatten().is_some_and(|at| at <= now())
+    first().ok().flatten().is_some_and(|at| at <= now_ms())
 }
