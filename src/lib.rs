@@ -5,7 +5,8 @@
 //!
 //! `main → app → build → config → edge → snapshot → upstream → route → session → {vendor, price, health, telemetry} → {api, error} → names`
 //!
-//! ([`sim`], the simulated vendor, and [`summary`], what a terminal is told, stand beside the chain.)
+//! ([`sim`], the simulated vendor, and [`summary`], what a terminal is told, stand beside the chain; whose certificates
+//! count, [`trust`] says to all.)
 //!
 //! # The life of a streaming call
 //! 1. [`edge::listener`] accepts a connection, [`edge::connection`] times it, hyper reads a request.
@@ -45,5 +46,6 @@ pub mod sim;
 pub mod snapshot;
 pub mod summary;
 pub mod telemetry;
+pub mod trust;
 pub mod upstream;
 pub mod vendor;

@@ -25,7 +25,7 @@ const RANKS: &[&[&str]] = &[
     &["vendor", "price", "health", "telemetry", "sim"],
     &["api"],
     &["error"],
-    &["names"],
+    &["names", "trust"],
 ];
 
 fn root() -> &'static Path {

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
+use rustls::ClientConfig;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
 
+use crate::trust::{certificates, verifier};
 use crate::upstream::spec::{UpstreamSpec, UpstreamTls};
 
 /// The TLS configuration of an upstream, or why there is none. `None` for a cleartext base URL.
@@ -34,7 +34,8 @@ fn plain_config() -> Result<Arc<ClientConfig>, String> {
 
 fn build(tls: &UpstreamTls, alpn: &[&[u8]]) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = verifier(tls, Arc::clone(&provider))?;
+    let extra = tls.extra_ca_pem.as_ref().map_or(Ok(Vec::new()), |it| certificates(it, "ca_file"))?;
+    let verifier = verifier(extra, Arc::clone(&provider))?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|it| it.to_string())?
@@ -53,38 +54,4 @@ fn build(tls: &UpstreamTls, alpn: &[&[u8]]) -> Result<ClientConfig, String> {
     };
     config.alpn_protocols = alpn.iter().map(|it| it.to_vec()).collect();
     Ok(config)
-}
-
-/// The system's authorities and the operator's. An image without a certificate store trusts the operator's alone.
-fn verifier(
-    tls: &UpstreamTls,
-    provider: Arc<rustls::crypto::CryptoProvider>,
-) -> Result<Arc<dyn rustls::client::danger::ServerCertVerifier>, String> {
-    let extra = match &tls.extra_ca_pem {
-        Some(pem) => certificates(pem, "ca_file")?,
-        None => Vec::new(),
-    };
-    match Verifier::new_with_extra_roots(extra.clone(), Arc::clone(&provider)) {
-        Ok(verifier) => Ok(Arc::new(verifier)),
-        Err(fault) if extra.is_empty() => {
-            Err(format!("no certificate authorities on this system ({fault}); set ca_file"))
-        }
-        Err(_) => {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(extra);
-            rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .map(|it| it as Arc<dyn rustls::client::danger::ServerCertVerifier>)
-                .map_err(|it| format!("ca_file: {it}"))
-        }
-    }
-}
-
-fn certificates(pem: &[u8], option: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match certificates {
-        Ok(list) if !list.is_empty() => Ok(list),
-        Ok(_) => Err(format!("{option} holds no certificate")),
-        Err(fault) => Err(format!("{option} is not PEM: {fault}")),
-    }
 }

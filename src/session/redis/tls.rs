@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
 
 use crate::session::redis::options::RedisPems;
+use crate::trust::{certificates, verifier};
+
+/// What a file is called in faults, which stand where its option is.
+const FILE: &str = "the file";
 
 /// Which of the files is to blame.
 pub(super) enum Part {
@@ -20,7 +21,9 @@ pub(super) enum Part {
 
 pub(super) fn client_config(pems: &RedisPems) -> Result<ClientConfig, (Part, String)> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = verifier(pems, Arc::clone(&provider)).map_err(|it| (Part::Authority, it))?;
+    let extra = pems.ca.as_deref().map_or(Ok(Vec::new()), |it| certificates(it, FILE));
+    let verifier = extra.and_then(|it| verifier(it, Arc::clone(&provider)));
+    let verifier = verifier.map_err(|it| (Part::Authority, it))?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|it| (Part::Authority, it.to_string()))?
@@ -30,36 +33,8 @@ pub(super) fn client_config(pems: &RedisPems) -> Result<ClientConfig, (Part, Str
         return Ok(builder.with_no_client_auth());
     };
     let own = |message| (Part::Own, message);
-    let chain = certificates(cert).map_err(own)?;
+    let chain = certificates(cert, FILE).map_err(own)?;
     let key = PrivateKeyDer::from_pem_slice(key.reveal().as_bytes())
         .map_err(|it| own(format!("the key is not PEM: {it}")))?;
     builder.with_client_auth_cert(chain, key).map_err(|it| own(format!("certificate and key: {it}")))
-}
-
-/// The system's authorities and the operator's. An image without a certificate store trusts the operator's alone.
-fn verifier(pems: &RedisPems, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, String> {
-    let extra = pems.ca.as_deref().map_or(Ok(Vec::new()), certificates)?;
-    match Verifier::new_with_extra_roots(extra.clone(), Arc::clone(&provider)) {
-        Ok(verifier) => Ok(Arc::new(verifier)),
-        Err(fault) if extra.is_empty() => {
-            Err(format!("no certificate authorities on this system ({fault}); set ca_file"))
-        }
-        Err(_) => {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(extra);
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .map(|it| it as Arc<dyn ServerCertVerifier>)
-                .map_err(|it| it.to_string())
-        }
-    }
-}
-
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match certificates {
-        Ok(list) if !list.is_empty() => Ok(list),
-        Ok(_) => Err("the file holds no certificate".into()),
-        Err(fault) => Err(format!("the file is not PEM: {fault}")),
-    }
 }
