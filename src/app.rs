@@ -19,6 +19,7 @@ use crate::edge::options::AuthMode;
 use crate::edge::{admin_listener, listener};
 use crate::telemetry::{LogHandle, Metrics};
 use crate::upstream::Upstream;
+use crate::upstream::credential::refresh;
 use crate::upstream::probe;
 
 /// Time that cut streams get for their last words.
@@ -216,7 +217,7 @@ impl App {
         self.gateway.last_faults.store(Arc::new(faults));
     }
 
-    /// One probing task per upstream in use; those of upstreams that stayed go on.
+    /// One task per upstream in use, which probes it and keeps its credentials; those of upstreams that stayed go on.
     fn tend_probes(&mut self) {
         let serving = self.gateway.serving();
         let upstreams = &serving.snapshot.upstreams;
@@ -229,7 +230,10 @@ impl App {
         });
         for upstream in upstreams {
             if !self.probes.iter().any(|(it, _)| Arc::ptr_eq(it, upstream)) {
-                let task = tokio::spawn(probe::watch(Arc::clone(upstream)));
+                let tended = Arc::clone(upstream);
+                let task = tokio::spawn(async move {
+                    tokio::join!(refresh::keep(&tended), probe::watch(Arc::clone(&tended)));
+                });
                 self.probes.push((Arc::clone(upstream), task));
             }
         }

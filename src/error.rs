@@ -143,6 +143,14 @@ pub struct Details {
 }
 
 impl Error {
+    /// With the type and code that go with its kind, in place of a vendor's own, which mean nothing in OpenAI's words.
+    pub fn in_openais_words(&mut self) {
+        let (_, error_type, code) = defaults(self.kind);
+        self.error_type = error_type.into();
+        self.code = code.map(Into::into);
+        self.body = None;
+    }
+
     /// A failure with the type, code and status that go with its kind; the setters below refine it.
     pub fn new(kind: Kind, origin: Origin, message: impl Into<String>) -> Self {
         let (status, error_type, code) = defaults(kind);

@@ -3,7 +3,7 @@
 //! # The map
 //! Dependencies point right; skipping is allowed; members of a brace do not know each other:
 //!
-//! `main → app → build → config → edge → snapshot → upstream → route → session → {vendor, price, health, telemetry} → {api, error} → names`
+//! `main → app → build → config → edge → snapshot → upstream → route → session → {vendor, price, health, telemetry} → dialect → {api, error} → names`
 //!
 //! ([`sim`], the simulated vendor, and [`summary`], what a terminal is told, stand beside the chain; whose certificates
 //! count, [`trust`] says to all.)
@@ -18,8 +18,10 @@
 //!    [`route::reckon`] works out what the call would cost and take at each ([`price`], [`health::pace`],
 //!    [`health::warmth`]).
 //! 4. [`upstream::dispatch`] walks the plan and the fallbacks behind it ([`route::legs`]). Each [`upstream::attempt`]:
-//!    encode ([`upstream::call`]), send ([`upstream::client`]), and on failure read what it means ([`vendor::failure`]),
-//!    tell [`health`]; then the next. [`upstream::hedge`] asks a second one beside a late one.
+//!    encode ([`upstream::call`]), show who calls ([`upstream::credential`]), send ([`upstream::client`]), and on failure
+//!    read what it means ([`vendor::failure`]), tell [`health`]; then the next. [`upstream::hedge`] asks a second one beside a late one.
+//!    A target that does not speak the client's dialect is asked in its own (`upstream::wording`), by way of a chat
+//!    completion, and answers by the same way (`upstream::translation`).
 //! 5. [`upstream::commit`] reads until the first content: from there on the answer belongs to this target.
 //! 6. [`upstream::relay`] is pulled by hyper through [`edge::flow`]: frame in, frame out, read along, nothing copied;
 //!    [`edge::stall`] ends it when its client takes nothing. Where the route wants it, a stream that comes too slowly
@@ -30,11 +32,20 @@
 //! 8. [`upstream::finish`] closes the record once: what it cost ([`upstream::bill`]), metrics, log line.
 //!
 //! A call keeps the [`snapshot::Snapshot`] it began with; a reload swaps the next one in ([`app`]).
+//!
+//! # Dialects
+//! Clients and vendors speak the formats of [`dialect`]: chat completions, Responses, Anthropic's Messages, Gemini, and
+//! some on one side only. Who shares one has the bytes forwarded. Between others all goes through one meaning
+//! ([`dialect::prompt`], [`dialect::answer`], [`dialect::event`]) and the form of a chat completion, which is what the
+//! gateway itself works on: system prompts, sessions, quirks, usage. `edge::deliver` makes an answer the client's, and
+//! `edge::retold` tells a chat completion in the client's dialect as it comes. JSON is read where it lies
+//! ([`api::fields`]) and written by appending ([`api::ink`]); events are framed in [`dialect::sse`].
 
 pub mod api;
 pub mod app;
 pub mod build;
 pub mod config;
+pub mod dialect;
 pub mod edge;
 pub mod error;
 pub mod health;

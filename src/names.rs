@@ -136,6 +136,23 @@ impl fmt::Debug for RequestId {
     }
 }
 
+/// Where a cloud runs a model, in front of its name.
+const REGIONS: [&str; 10] = ["global.", "us-gov.", "us.", "eu.", "apac.", "jp.", "au.", "ca.", "sa.", "me."];
+
+/// A model's name without what clouds put around it: Bedrock's region, maker and version, and Vertex's maker and date.
+/// Other makers stay: what their models are called without one, nobody looks up.
+pub fn without_cloud(model: &str) -> &str {
+    let name = REGIONS.iter().find_map(|it| model.strip_prefix(it)).unwrap_or(model);
+    let name = ["anthropic.", "google/"].iter().find_map(|it| name.strip_prefix(it)).unwrap_or(name);
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    let is_version = |it: &str| match it.split_once(':') {
+        Some((major, minor)) => is_number(major) && is_number(minor),
+        None => is_number(it),
+    };
+    name.rsplit_once("-v").filter(|(_, end)| is_version(end)).map_or(name, |(name, _)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

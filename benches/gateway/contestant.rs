@@ -80,7 +80,7 @@ impl Stage {
     /// Starts one gateway. An error says what to print in its place.
     pub fn start(&self, kind: Kind) -> io::Result<Gateway> {
         match kind {
-            Kind::Tollgate => self.start_tollgate(""),
+            Kind::Tollgate => self.start_tollgate("", ""),
             Kind::Passthrough => self.start_passthrough(),
             Kind::Nginx => self.start_nginx(),
             Kind::Direct => Err(io::Error::other("the vendor is no gateway")),
@@ -91,11 +91,11 @@ impl Stage {
         self.vendor.lives()
     }
 
-    /// Starts Tollgate with `more` lines of configuration.
-    pub fn start_tollgate(&self, more: &str) -> io::Result<Gateway> {
+    /// Starts Tollgate with more lines of `upstreams`, and of configuration behind them.
+    pub fn start_tollgate(&self, upstreams: &str, more: &str) -> io::Result<Gateway> {
         let directory = child::directory()?;
         let config = directory.join("gateway.yaml");
-        fs::write(&config, tollgate_config(self.vendor_address, more))?;
+        fs::write(&config, tollgate_config(self.vendor_address, upstreams, more))?;
         let mut command = child::command(Path::new(env!("CARGO_BIN_EXE_tollgate")), self.gateway_core);
         command.arg("--config").arg(config);
         let started = Instant::now();
@@ -137,13 +137,13 @@ impl Stage {
 }
 
 /// Everything on that is on by default: metrics, probes, usage, a log line per call.
-fn tollgate_config(vendor: SocketAddr, more: &str) -> String {
+fn tollgate_config(vendor: SocketAddr, upstreams: &str, more: &str) -> String {
     format!(
         "listen: 127.0.0.1:0\n\
          admin: 127.0.0.1:0\n\
          discover: false\n\
          workers: 1\n\
-         upstreams:\n  bench: {{ vendor: openai-compatible, base_url: \"http://{vendor}/v1\", prefixes: [gpt-] }}\n\
+         upstreams:\n  bench: {{ vendor: openai-compatible, base_url: \"http://{vendor}/v1\", prefixes: [gpt-] }}\n{upstreams}\
          log: {{ format: json, level: info, calls: true }}\n{more}"
     )
 }

@@ -4,13 +4,15 @@
 //! The gateway under test has one worker thread and core 0 to itself; the load generator (this process) and the vendor (a
 //! child) share core 1. Only the gateway's CPU time is counted, as the kernel accounts it per thread. Rounds alternate
 //! between the contestants; the table shows the median of the rounds, their spread, and ratios taken within each round.
-//! After `--`: `--quick` for two small rounds, `--only cpu|stream|latency|memory|start|overload|sessions` for a part.
+//! After `--`: `--quick` for two small rounds, `--only cpu|stream|latency|memory|start|overload|sessions|translation` for a part.
 //!
 //! `sessions` has tables of its own: calls of a session against the same calls with their history in them, with what is
-//! stored in the gateway's file and in a Redis on core 1.
+//! stored in the gateway's file and in a Redis on core 1. So has `translation`: each dialect of a client at each dialect
+//! of a vendor, the same one on both sides among them.
 
 mod child;
 mod contestant;
+mod dialects;
 mod load;
 mod measure;
 mod overload;
@@ -21,6 +23,7 @@ mod proc;
 mod redis;
 mod report;
 mod sessions;
+mod translation;
 mod vendor;
 mod wire;
 
@@ -34,6 +37,7 @@ use http::uri::Authority;
 
 use crate::contestant::{Kind, Stage};
 use crate::measure::{Bench, Phase, Size};
+use crate::report::Row;
 
 /// Open files that suffice for everything; asking for all that is allowed would make large tables in some programs.
 const OPEN_FILES: usize = 16_384;
@@ -132,6 +136,10 @@ fn measure(options: &Options) -> io::Result<ExitCode> {
     }
     let sessions = if wanted(&Phase::Sessions) { bench.sessions()? } else { sessions::Told::default() };
     print!("{}", sessions.text);
+    let translation = if wanted(&Phase::Translation) { bench.translation()? } else { Vec::new() };
+    if !translation.is_empty() {
+        print!("\n{}", report::table(&translation));
+    }
     if bench.disturbance.get() > DISTURBANCE_MAX {
         let percent = 100.0 * bench.disturbance.get();
         println!(
@@ -142,6 +150,7 @@ fn measure(options: &Options) -> io::Result<ExitCode> {
         return Err(io::Error::other("the vendor ended during the run: the figures mean nothing"));
     }
     let failed = sessions.failed || rows.iter().any(|it| it.has_failed(Kind::Tollgate));
+    let failed = failed || translation.iter().any(Row::has_any_failed);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

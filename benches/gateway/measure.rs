@@ -51,7 +51,6 @@ const TRAIL: Duration = Duration::from_millis(10);
 
 /// Between two calls of the open loop: 500 per second.
 const PERIOD: Duration = Duration::from_millis(2);
-
 /// No single sample takes as long as this, unless a contestant has stalled.
 const SAMPLE_MAX: Duration = Duration::from_secs(30);
 
@@ -64,6 +63,7 @@ pub enum Phase {
     Start,
     Overload,
     Sessions,
+    Translation,
 }
 
 /// How much of everything.
@@ -76,10 +76,11 @@ pub struct Size {
     prompts: usize,
     starts: usize,
     overload: Duration,
-    /// Calls of each session in one sample: one after the other, streamed, and in the open loop.
+    /// Of each session in one sample: one after the other, streamed, and in the open loop.
     pub session_calls: usize,
     pub session_streams: usize,
     pub session_open_loop_calls: u32,
+    pub translated_calls: usize,
 }
 
 impl Size {
@@ -95,6 +96,7 @@ impl Size {
         session_calls: 60,
         session_streams: 8,
         session_open_loop_calls: 600,
+        translated_calls: 1_000,
     };
     pub const QUICK: Self = Self {
         rounds: 2,
@@ -108,6 +110,7 @@ impl Size {
         session_calls: 20,
         session_streams: 3,
         session_open_loop_calls: 200,
+        translated_calls: 200,
     };
 }
 
@@ -131,7 +134,7 @@ impl Bench {
             Phase::Memory => self.memory(),
             Phase::Start => self.start(),
             Phase::Overload => self.overload(),
-            Phase::Sessions => Vec::new(),
+            Phase::Sessions | Phase::Translation => Vec::new(),
         }
     }
 
@@ -287,7 +290,7 @@ impl Bench {
             Row::new("time of a refusal, p99, ms", 1).uncompared(),
         ];
         self.rounds("overload", rows, &[Kind::Tollgate], |_| {
-            let gateway = self.stage.start_tollgate(&format!("limits: {{ calls_max: {PLACES} }}\n"))?;
+            let gateway = self.stage.start_tollgate("", &format!("limits: {{ calls_max: {PLACES} }}\n"))?;
             let pace = Pace { events: PLACE_EVENTS, between: BETWEEN_EVENTS };
             let request = payload::chat(gateway.address, SMALL_BYTES, Some(pace)).into();
             let drive =

@@ -65,6 +65,10 @@ impl<C: Column> Row<C> {
         self.cells.iter().any(|(it, cell)| *it == kind && cell.is_err())
     }
 
+    pub fn has_any_failed(&self) -> bool {
+        self.cells.iter().any(|(_, cell)| cell.is_err())
+    }
+
     /// This row less `base`'s values in the same round; `base` itself is left out.
     pub fn above(&self, base: C, label: &str) -> Self {
         let mut above = Self::new(label, self.decimals);

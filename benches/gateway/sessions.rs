@@ -153,7 +153,7 @@ impl Bench {
             (Keeper::Redis, Ok(redis)) => redis_store(redis, turns, PATIENT),
             (Keeper::Redis, Err(error)) => return Err(io::Error::new(error.kind(), error.to_string())),
         };
-        let gateway = self.stage.start_tollgate(&store)?;
+        let gateway = self.stage.start_tollgate("", &store)?;
         if keeper != Keeper::Client {
             let requests = requests(&gateway, keeper, turns, None);
             self.wait(load::repeat(gateway.address, &requests, turns))?;
@@ -181,7 +181,7 @@ impl Bench {
 
     /// Calls without a session, while others ask for theirs: with a store that answers, and one that does not.
     fn beside(&self, redis: &Redis) -> io::Result<Vec<Row<Store>>> {
-        let gateway = self.stage.start_tollgate(&redis_store(redis, 1, ""))?;
+        let gateway = self.stage.start_tollgate("", &redis_store(redis, 1, ""))?;
         let rows = vec![
             Row::new("call without a session, p50 at 500/s, µs", 0),
             Row::new("call without a session, p99 at 500/s, µs", 0),

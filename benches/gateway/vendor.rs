@@ -9,8 +9,10 @@ use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::MissedTickBehavior;
+use tollgate::dialect::Dialect;
 
 use crate::child;
+use crate::dialects;
 use crate::wire::{Intake, Side, Summary};
 
 const READ_BYTES: usize = 64 * 1024;
@@ -63,6 +65,10 @@ async fn converse(mut socket: TcpStream, answers: Arc<Answers>) -> io::Result<()
             Order::Whole { is_brief } => {
                 socket.write_all(if is_brief { &answers.brief } else { &answers.whole }).await?;
             }
+            Order::Translated { dialect, stream: false } => {
+                socket.write_all(&answers.of(dialect).whole).await?;
+            }
+            Order::Translated { dialect, stream: true } => answers.tell(&mut socket, dialect).await?,
             Order::Stream { events, between, usage } => {
                 answers.stream(&mut socket, events, between, usage).await?;
             }
@@ -73,8 +79,19 @@ async fn converse(mut socket: TcpStream, answers: Arc<Answers>) -> io::Result<()
 /// What a request asks for.
 enum Order {
     Models,
-    Whole { is_brief: bool },
-    Stream { events: usize, between: Duration, usage: bool },
+    Whole {
+        is_brief: bool,
+    },
+    Stream {
+        events: usize,
+        between: Duration,
+        usage: bool,
+    },
+    /// In the measurement of translations.
+    Translated {
+        dialect: Dialect,
+        stream: bool,
+    },
 }
 
 impl Order {
@@ -82,6 +99,13 @@ impl Order {
         let text = request.opening.as_slice();
         if !request.is_post {
             return Self::Models;
+        }
+        let names =
+            |model: &str| request.path.contains(model) || memmem::find(text, model.as_bytes()).is_some();
+        for (model, stream) in [(dialects::WHOLE, false), (dialects::STREAM, true)] {
+            if names(model) {
+                return Self::Translated { dialect: dialects::of_path(&request.path), stream };
+            }
         }
         if memmem::find(text, br#""stream":true"#).is_none() {
             return Self::Whole { is_brief: memmem::find(text, br#""bench_brief":true"#).is_some() };
@@ -111,6 +135,31 @@ struct Answers {
     finish: Vec<u8>,
     usage: Vec<u8>,
     done: Vec<u8>,
+    /// In the order of [`dialects::UPSTREAMS`].
+    in_dialects: Vec<Worded>,
+}
+
+/// Answers in one dialect: a whole one, and a streamed one's head and events.
+struct Worded {
+    whole: Vec<u8>,
+    head: Vec<u8>,
+    events: Vec<Vec<u8>>,
+}
+
+impl Worded {
+    fn new(dialect: Dialect) -> Self {
+        let events = dialects::stream(dialect).into_iter().map(|it| chunk(&it));
+        Self {
+            whole: json(&dialects::whole(dialect, &SENTENCE.repeat(20))),
+            head: stream_head(dialects::stream_type(dialect)),
+            events: events.chain([b"0\r\n\r\n".to_vec()]).collect(),
+        }
+    }
+}
+
+fn stream_head(media_type: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\n{HEADERS}content-type: {media_type}\r\ntransfer-encoding: chunked\r\n\r\n")
+        .into_bytes()
 }
 
 impl Answers {
@@ -122,25 +171,40 @@ impl Answers {
             )
         };
         let none = r#""usage":null"#;
-        let mut done = chunk("data: [DONE]\n\n");
+        let mut done = chunk(b"data: [DONE]\n\n");
         done.extend_from_slice(b"0\r\n\r\n");
         Self {
             models: json(
-                r#"{"object":"list","data":[{"id":"gpt-bench","object":"model","owned_by":"bench"}]}"#,
+                br#"{"object":"list","data":[{"id":"gpt-bench","object":"model","owned_by":"bench"}]}"#,
             ),
-            whole: json(&whole(&SENTENCE.repeat(20))),
-            brief: json(&whole(&brief_answer())),
-            stream_head: format!(
-                "HTTP/1.1 200 OK\r\n{HEADERS}content-type: text/event-stream; charset=utf-8\r\n\
-                 transfer-encoding: chunked\r\n\r\n"
-            )
-            .into_bytes(),
+            whole: json(whole(&SENTENCE.repeat(20)).as_bytes()),
+            brief: json(whole(&brief_answer()).as_bytes()),
+            stream_head: stream_head("text/event-stream; charset=utf-8"),
             role: event(&choice(r#"{"role":"assistant","content":""}"#, "null"), none),
             content: event(&choice(r#"{"content":" token"}"#, "null"), none),
             finish: event(&choice("{}", r#""stop""#), none),
             usage: event("", usage),
             done,
+            in_dialects: dialects::UPSTREAMS.map(Worded::new).into(),
         }
+    }
+
+    fn of(&self, dialect: Dialect) -> &Worded {
+        let place = dialects::UPSTREAMS.iter().position(|it| *it == dialect).unwrap_or_default();
+        &self.in_dialects[place]
+    }
+
+    /// A stream in one of the dialects.
+    async fn tell(&self, socket: &mut TcpStream, dialect: Dialect) -> io::Result<()> {
+        let Worded { head, events, .. } = self.of(dialect);
+        let mut tick = tokio::time::interval(dialects::BETWEEN);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        socket.write_all(head).await?;
+        for event in events {
+            tick.tick().await;
+            socket.write_all(event).await?;
+        }
+        Ok(())
     }
 
     /// One write per event and a pause after it, so that each event reaches the gateway as a read of its own.
@@ -165,12 +229,12 @@ impl Answers {
     }
 }
 
-fn json(body: &str) -> Vec<u8> {
+fn json(body: &[u8]) -> Vec<u8> {
     let length = body.len();
-    format!(
-        "HTTP/1.1 200 OK\r\n{HEADERS}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
+    let head = format!(
+        "HTTP/1.1 200 OK\r\n{HEADERS}content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
 }
 
 fn choice(delta: &str, finish_reason: &str) -> String {
@@ -178,12 +242,14 @@ fn choice(delta: &str, finish_reason: &str) -> String {
 }
 
 fn event(choices: &str, usage: &str) -> Vec<u8> {
-    chunk(&format!(
+    let event = format!(
         "data: {{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\
          \"model\":\"gpt-bench\",\"choices\":[{choices}],{usage}}}\n\n"
-    ))
+    );
+    chunk(event.as_bytes())
 }
 
-fn chunk(text: &str) -> Vec<u8> {
-    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
+fn chunk(data: &[u8]) -> Vec<u8> {
+    let size = format!("{:x}\r\n", data.len());
+    [size.as_bytes(), data, b"\r\n"].concat()
 }

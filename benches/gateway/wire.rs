@@ -36,6 +36,8 @@ pub struct Summary {
     pub is_post: bool,
     /// Empty lines in a response body: the number of its SSE events.
     pub events: usize,
+    /// What a request asks for.
+    pub path: String,
     /// The first bytes of the body.
     pub opening: Vec<u8>,
 }
@@ -124,6 +126,7 @@ impl Intake {
                 let mut head = httparse::Request::new(&mut headers);
                 head.parse(&self.line).map_err(broken)?;
                 self.summary.is_post = head.method == Some("POST");
+                head.path.unwrap_or_default().clone_into(&mut self.summary.path);
                 head.headers
             }
             Side::Response => {

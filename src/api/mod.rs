@@ -2,7 +2,10 @@
 
 pub mod edit;
 pub mod error_body;
+pub mod fields;
+pub mod ink;
 pub mod money;
 pub mod request;
+pub mod surrogates;
 pub mod usage;
 pub mod wants;

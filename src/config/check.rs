@@ -14,6 +14,7 @@ use super::GatewayOptions;
 use super::fallback;
 use super::fault::hint;
 use super::load::Draft;
+use super::quirks;
 use super::resolve::{Resolved, is_loopback};
 
 pub(super) fn check(draft: &mut Draft, options: &GatewayOptions, resolved: &Resolved) {
@@ -25,6 +26,7 @@ pub(super) fn check(draft: &mut Draft, options: &GatewayOptions, resolved: &Reso
     }
     check_routes(draft, options, resolved);
     fallback::check(draft, &options.routes, resolved);
+    quirks::check(draft, options);
     check_defaults(draft, options, resolved);
     check_timings(draft, options);
     check_bounds(draft, options);

@@ -38,6 +38,11 @@ impl Files {
         contents.map_err(|error| format!("cannot be read: {}", reason(&error)))
     }
 
+    /// Where a file is that the configuration names but others read.
+    pub fn place(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// The contents of a file outside the configuration, if it exists.
     pub fn read_if_there(&mut self, path: &Path, faults: &mut Faults) -> Option<Vec<u8>> {
         match bounded(path) {

@@ -30,8 +30,9 @@ pub(super) fn keys(draft: &mut Draft, id: &str, own: &UpstreamOptions, vendor: &
 }
 
 fn from_environment(draft: &mut Draft, vendor: &CatalogueEntry) -> (Vec<Secret>, Option<String>) {
-    let Some((name, key)) = draft.environment.of_vendor(vendor, "API_KEY") else {
-        let preferred = vendor.variables("API_KEY").next().filter(|_| vendor.key_required);
+    let value = |name: String| draft.environment.value(&name).map(|it| (name.clone(), it));
+    let Some((name, key)) = vendor.key_variables().find_map(value) else {
+        let preferred = vendor.key_variables().next().filter(|_| vendor.key_required);
         return (Vec::new(), preferred.map(|it| not_set(&[it])));
     };
     let key = Secret::from(key);

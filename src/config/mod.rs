@@ -1,16 +1,22 @@
 //! Reads gateway.yaml and the environment: the only module that does. Gathers every module's options.
 
+mod access;
 mod chat;
 mod check;
 mod clients;
+mod cloud;
+mod cloud_google;
 mod env;
+mod extras;
 mod fallback;
 mod fault;
 mod files;
 mod keys;
 mod load;
 mod mend;
+mod places;
 mod prices;
+mod quirks;
 mod resolve;
 mod schema;
 mod sessions;

@@ -1,31 +1,28 @@
 //! Completes upstreams: the operator's options over the environment's over the catalogue's, with files read.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::Uri;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error as ValueError, MapDeserializer};
 
-use crate::names::{ModelName, Secret, UpstreamId};
+use crate::names::{ModelName, UpstreamId};
 use crate::upstream::options::{ConcurrencyOptions, UpstreamOptions};
-use crate::upstream::spec::{ConcurrencySpec, ProxySpec, UpstreamSpec, UpstreamTls};
+use crate::upstream::spec::{ConcurrencySpec, Form, ProxySpec, UpstreamSpec, UpstreamTls};
 use crate::vendor::catalogue::{self, CatalogueEntry};
 
 use super::GatewayOptions;
+use super::access::{self, Access, access};
+use super::extras::{headers, manners, query};
 use super::fault::hint;
-use super::keys::{Keys, keys};
 use super::load::Draft;
+use super::places;
 use super::tree::{Node, Value};
 
 /// Where `sim` is until it listens: the application puts the port in.
 const SIM_BASE_URL: &str = "http://127.0.0.1:0/v1";
-
-/// Headers that frame a message or belong to one connection: a client of ours sets them itself.
-const FRAMING: [&str; 8] =
-    ["connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// What became of the upstreams.
 #[derive(Default)]
@@ -77,16 +74,19 @@ fn discover(draft: &mut Draft, options: &GatewayOptions, vendor: &CatalogueEntry
     let is_sim = vendor.id == catalogue::SIM;
     let is_configured = options.upstreams.contains_key(&id)
         || options.upstreams.iter().any(|(id, own)| vendor_of(id, own).is_some_and(|it| it.id == vendor.id));
-    let is_wanted =
-        if is_sim { !options.upstreams.contains_key(&id) } else { options.discover && !is_configured };
+    let is_wanted = if is_sim {
+        !options.upstreams.contains_key(&id)
+    } else {
+        options.discover && vendor.discovered && !is_configured
+    };
     if !is_wanted {
         return;
     }
-    let suffix = if vendor.key_required { "API_KEY" } else { "BASE_URL" };
-    if is_sim || draft.environment.of_vendor(vendor, suffix).is_some() {
-        add(draft, options, &id, &UpstreamOptions::default(), resolved);
-    } else if let Some(name) = vendor.variables(suffix).next() {
-        resolved.absent.push((id, format!("{name} is not set")));
+    match access::missing(&draft.environment, vendor).filter(|_| !is_sim) {
+        Some(name) => resolved.absent.push((id, format!("{name} is not set"))),
+        // What no variable stands for can only be configured.
+        None if !is_sim && vendor.env.is_empty() => {}
+        None => add(draft, options, &id, &UpstreamOptions::default(), resolved),
     }
 }
 
@@ -105,11 +105,13 @@ fn add(
         unknown_vendor(draft, id, own);
         return resolved.faulty.push(id.clone());
     };
-    let keys = keys(draft, id.as_str(), own, vendor);
-    match (complete(draft, options, id, own, vendor), keys) {
-        (_, Keys::Off(reason)) => resolved.off.push((id.clone(), reason)),
-        (Some(spec), Keys::On(keys)) => resolved.upstreams.push(UpstreamSpec { keys, ..spec }),
-        (None, Keys::On(_)) => resolved.faulty.push(id.clone()),
+    let access = access(draft, id.as_str(), own, vendor);
+    match (complete(draft, options, id, own, vendor), access) {
+        (_, Access::Off(reason)) => resolved.off.push((id.clone(), reason)),
+        (Some(spec), Access::On { keys, credential }) => {
+            resolved.upstreams.push(UpstreamSpec { keys, credential, ..spec });
+        }
+        _ => resolved.faulty.push(id.clone()),
     }
 }
 
@@ -128,7 +130,7 @@ fn unknown_vendor(draft: &mut Draft, id: &UpstreamId, own: &UpstreamOptions) {
     draft.upstream_fault(id.as_str(), &["vendor"], &message);
 }
 
-/// Everything but the keys.
+/// Everything but the keys and credentials.
 fn complete(
     draft: &mut Draft,
     options: &GatewayOptions,
@@ -144,8 +146,8 @@ fn complete(
     let headers = headers(draft, name, own);
     let tls = tls(draft, name, own);
     let base_url = base_url(draft, name, own, vendor);
+    let query = query(draft, name, own, vendor);
     let proxy = proxy(draft, name, own, vendor, base_url.as_ref());
-    let models = if own.models.is_empty() { &vendor.models } else { &Vec::new() };
     let from_environment = || draft.environment.of_vendor(vendor, "MODEL").map(|(_, it)| it.into());
     let default_model = own.default_model.clone().or_else(from_environment);
     let (general, special) = (&draft.tree, draft.tree.find(&["upstreams", name]));
@@ -153,23 +155,24 @@ fn complete(
         id: id.clone(),
         vendor: vendor.id.clone(),
         base_url: base_url?,
+        forms: forms(own, vendor),
+        rest: vendor.rest.clone().filter(|_| own.base_url.is_none()),
+        manners: manners(own, vendor),
         keys: Vec::new(),
+        credential: None,
         default_model: default_model.filter(|it| !it.as_str().is_empty()),
         prefixes,
-        models: own
-            .models
-            .iter()
-            .cloned()
-            .chain(models.iter().map(|it| it.as_str().into()))
-            .collect::<Vec<ModelName>>(),
+        models: models(own, vendor),
         headers,
-        query: query(own),
+        query,
         tls,
         proxy,
         http2: own.http2,
         prewarm: own.prewarm,
         tags: own.tags.clone(),
         facts: own.facts.unwrap_or_default(),
+        quirks: own.quirks.clone(),
+        unsupported: own.unsupported,
         stream_usage: own.stream_usage.unwrap_or(vendor.stream_usage),
         timeouts: overlay("timeouts", general, special).unwrap_or_else(|| options.timeouts.clone()),
         probe: overlay("probe", general, special).unwrap_or_else(|| options.probe.clone()),
@@ -177,6 +180,23 @@ fn complete(
         circuit: overlay("circuit", general, special).unwrap_or_else(|| options.circuit.clone()),
         concurrency: concurrency(&own.concurrency, vendor),
     })
+}
+
+fn models(own: &UpstreamOptions, vendor: &CatalogueEntry) -> Vec<ModelName> {
+    match own.models.is_empty() {
+        true => vendor.models.iter().map(|it| it.as_str().into()).collect(),
+        false => own.models.clone(),
+    }
+}
+
+/// The operator's dialects, all below one base URL, or the catalogue's. Of those that the vendor has elsewhere on its host
+/// only those count whose place the operator did not change.
+fn forms(own: &UpstreamOptions, vendor: &CatalogueEntry) -> Vec<Form> {
+    if !own.dialects.is_empty() {
+        return own.dialects.iter().map(|it| Form { dialect: *it, base: None }).collect();
+    }
+    let forms = vendor.dialects.iter().map(|it| Form { dialect: *it, base: vendor.bases.get(it).cloned() });
+    forms.filter(|it| it.base.is_none() || own.base_url.is_none()).collect()
 }
 
 /// The operator's caps over those that the vendor states.
@@ -226,11 +246,14 @@ fn base_url(draft: &mut Draft, id: &str, own: &UpstreamOptions, vendor: &Catalog
     if vendor.id == catalogue::SIM {
         return Some(Uri::from_static(SIM_BASE_URL));
     }
-    let known = vendor.base_url.as_deref().and_then(|it| it.parse().ok());
-    if known.is_none() {
+    let Some(known) = &vendor.base_url else {
         draft.upstream_fault(id, &["base_url"], "needs a `base_url`, such as http://127.0.0.1:8000/v1");
-    }
-    known
+        return None;
+    };
+    let filled = places::filled(draft, id, own, vendor, known)?;
+    parse_base_url(&filled)
+        .inspect_err(|message| draft.upstream_fault(id, &["base_url"], &format!("its base URL {message}")))
+        .ok()
 }
 
 fn parse_base_url(text: &str) -> Result<Uri, &'static str> {
@@ -252,50 +275,6 @@ fn parse_base_url(text: &str) -> Result<Uri, &'static str> {
         return Err("must not hold a fragment");
     }
     text.trim_end_matches('/').parse().map_err(|_| SHAPE)
-}
-
-fn headers(draft: &mut Draft, id: &str, own: &UpstreamOptions) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers = Vec::new();
-    for (name, value) in &own.headers {
-        let option = ["headers", name.as_str()];
-        let Ok(parsed) = HeaderName::from_str(name) else {
-            draft.upstream_fault(id, &option, "this is no header name");
-            continue;
-        };
-        if FRAMING.contains(&parsed.as_str()) {
-            draft.upstream_fault(id, &option, &format!("`{parsed}` is set by the gateway itself"));
-            continue;
-        }
-        match HeaderValue::from_str(value.reveal()) {
-            Ok(value) if value.is_empty() => {}
-            Ok(mut value) => {
-                value.set_sensitive(true);
-                headers.push((parsed, value));
-            }
-            Err(_) => {
-                let message = format!("the value of header `{parsed}` holds characters that no header may");
-                draft.upstream_fault(id, &option, &message);
-            }
-        }
-    }
-    headers
-}
-
-/// `a=b&c=d`, with everything but unreserved characters (RFC 3986) escaped.
-fn query(own: &UpstreamOptions) -> Option<Secret> {
-    let escape = |text: &str| -> String {
-        let escape_one = |byte: u8| match byte {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        };
-        text.bytes().map(escape_one).collect()
-    };
-    let set = own.query.iter().filter(|(_, value)| !value.reveal().is_empty());
-    let pairs: Vec<_> =
-        set.map(|(name, value)| format!("{}={}", escape(name), escape(value.reveal()))).collect();
-    (!pairs.is_empty()).then(|| pairs.join("&").into())
 }
 
 fn tls(draft: &mut Draft, id: &str, own: &UpstreamOptions) -> UpstreamTls {

@@ -87,14 +87,14 @@ pub fn owner(client: Option<&Client>, headers: &HeaderMap) -> Owner {
     client.map_or_else(|| Owner::shown_key(shown_keys(headers).next()), |it| it.owner)
 }
 
-/// `Authorization: Bearer` (RFC 6750), Azure's `api-key` or Anthropic's `x-api-key`.
+/// `Authorization: Bearer` (RFC 6750), Azure's `api-key`, Anthropic's `x-api-key` or Google's `x-goog-api-key`.
 /// A client may show several; one that is known is enough.
 fn shown_keys(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
     });
-    let plain = ["api-key", "x-api-key"]
+    let plain = ["api-key", "x-api-key", "x-goog-api-key"]
         .into_iter()
         .filter_map(|it| headers.get(it))
         .map(|it| it.as_bytes().trim_ascii());

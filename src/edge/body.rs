@@ -16,6 +16,7 @@ use crate::edge::connection::CallPlace;
 use crate::edge::continuation::Succession;
 use crate::edge::flow::{Flow, Watch};
 use crate::edge::flowing::{LateAnswer, Source};
+use crate::edge::retold::Retold;
 use crate::edge::shared::Reader;
 use crate::edge::verdict::note_alive;
 use crate::error::{Error, Kind};
@@ -31,6 +32,8 @@ pub enum Body {
     Flowing(Arc<Flow>),
     /// Another one, told in the events of the earlier chat service.
     Told(Box<Told>),
+    /// Another one, told in its client's dialect.
+    Retold(Box<Retold>),
 }
 
 impl Body {
@@ -95,6 +98,7 @@ impl Body {
             }
             Body::Flowing(flow) => flow.ended(),
             Body::Told(told) => told.inner.ended(),
+            Body::Retold(retold) => retold.inner.ended(),
         }
     }
 
@@ -104,6 +108,7 @@ impl Body {
             Body::Whole { place, .. } => *place = Some(call),
             Body::Flowing(flow) => flow.occupy(call),
             Body::Told(told) => told.inner.occupy(call),
+            Body::Retold(retold) => retold.inner.occupy(call),
         }
     }
 
@@ -115,7 +120,11 @@ impl Body {
 
 /// The answer 200 with this JSON.
 pub fn json(value: &impl Serialize) -> Response<Body> {
-    let body = serde_json::to_vec(value).expect("text and numbers always serialise");
+    in_json(serde_json::to_vec(value).expect("text and numbers always serialise"))
+}
+
+/// The same of JSON that is written already.
+pub fn in_json(body: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::plain(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
@@ -129,6 +138,7 @@ impl HttpBody for Body {
         match self.get_mut() {
             Body::Flowing(flow) => flow.poll(cx),
             Body::Told(told) => told.poll(cx),
+            Body::Retold(retold) => retold.poll(cx),
             Body::Whole { bytes, end, place } => {
                 // hyper has all of it: from here on the connection's own timers watch the client.
                 *place = None;
@@ -146,6 +156,7 @@ impl HttpBody for Body {
             Body::Whole { bytes, .. } => bytes.is_none(),
             Body::Flowing(flow) => flow.is_over(),
             Body::Told(told) => told.is_over(),
+            Body::Retold(retold) => retold.is_over(),
         }
     }
 
@@ -153,7 +164,7 @@ impl HttpBody for Body {
         match self {
             Body::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, |it| it.len() as u64)),
             Body::Flowing(flow) => flow.size_hint(),
-            Body::Told(_) => SizeHint::default(),
+            Body::Told(_) | Body::Retold(_) => SizeHint::default(),
         }
     }
 }

@@ -3,6 +3,8 @@
 use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
+use crate::dialect::{Aside, Dialect};
+use crate::edge::google;
 use crate::error::Error;
 use crate::telemetry::EndpointKind;
 use crate::vendor::stream::StreamShape;
@@ -18,6 +20,26 @@ pub struct Endpoint {
     pub answers_json: bool,
     /// The path below `/v1`, without a trailing slash.
     pub path: String,
+    /// The dialect its client speaks; None: OpenAI's where there are no dialects of it.
+    pub dialect: Option<Dialect>,
+    /// What the path says of it.
+    pub aside: Aside,
+}
+
+impl Endpoint {
+    /// Whether it asks a model to speak, or how much it would have to read, so that any target may be asked for it in words
+    /// of its own.
+    pub fn asks_a_model(&self) -> bool {
+        let speaks = [
+            EndpointKind::Chat,
+            EndpointKind::Completions,
+            EndpointKind::Responses,
+            EndpointKind::Messages,
+            EndpointKind::GenerateContent,
+            EndpointKind::CountTokens,
+        ];
+        self.dialect.is_some() && speaks.contains(&self.kind)
+    }
 }
 
 /// How the body of a call is read.
@@ -51,6 +73,9 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
         return Err(not_allowed(format!("The gateway does not serve the method {method}."), &SERVED));
     }
     check_segments(path)?;
+    if let Some(found) = google::endpoint(method, path) {
+        return found;
+    }
     let versioned = path.strip_prefix("/v1").filter(|it| it.is_empty() || it.starts_with('/'));
     let below = versioned.unwrap_or(path).trim_end_matches('/');
     if below.is_empty() || (versioned.is_none() && !is_known(below)) {
@@ -64,6 +89,8 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
         "/embeddings" => (EndpointKind::Embeddings, BodyKind::Model, true),
         "/rerank" => (EndpointKind::Rerank, BodyKind::Model, true),
         "/responses" if posted => (EndpointKind::Responses, BodyKind::Model, true),
+        "/messages" => (EndpointKind::Messages, BodyKind::Model, true),
+        "/messages/count_tokens" => (EndpointKind::CountTokens, BodyKind::Model, true),
         "/moderations" => (EndpointKind::Moderations, BodyKind::MaybeModel, true),
         "/models" if read => (EndpointKind::Models, BodyKind::Unread, true),
         _ if read && below.starts_with("/models/") => (EndpointKind::Models, BodyKind::Unread, true),
@@ -81,16 +108,38 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Error> {
         return Err(not_allowed(format!("`{path}` takes POST, not {method}."), &[Method::POST]));
     }
     let shape = match kind {
-        EndpointKind::Chat | EndpointKind::Completions => StreamShape::Chunks,
+        EndpointKind::Chat | EndpointKind::Completions | EndpointKind::Messages => StreamShape::Chunks,
         EndpointKind::Responses => StreamShape::Responses,
         _ => StreamShape::Opaque,
     };
-    Ok(Endpoint { kind, body, shape, answers_json, path: below.to_owned() })
+    let dialect = dialect(kind, below);
+    Ok(Endpoint { kind, body, shape, answers_json, path: below.to_owned(), dialect, aside: Aside::default() })
+}
+
+/// The dialect in which a client is told that a path is wrong; None: OpenAI's.
+pub fn dialect_of(path: &str) -> Option<Dialect> {
+    if google::is_ours(path) {
+        return Some(Dialect::Gemini);
+    }
+    let below = path.strip_prefix("/v1").unwrap_or(path);
+    let is_anthropics =
+        below.strip_prefix("/messages").is_some_and(|it| it.is_empty() || it.starts_with('/'));
+    is_anthropics.then_some(Dialect::Anthropic)
+}
+
+fn dialect(kind: EndpointKind, below: &str) -> Option<Dialect> {
+    match kind {
+        EndpointKind::Chat => Some(Dialect::Chat),
+        EndpointKind::Completions => Some(Dialect::Completions),
+        EndpointKind::Responses if below == "/responses" => Some(Dialect::Responses),
+        EndpointKind::Messages | EndpointKind::CountTokens => Some(Dialect::Anthropic),
+        _ => None,
+    }
 }
 
 /// What the OpenAI API has at its top level. Without `/v1` in front nothing else is forwarded: what strays here, such as
 /// `/favicon.ico`, is no call for a vendor.
-const FAMILIES: [&str; 25] = [
+const FAMILIES: [&str; 26] = [
     "assistants",
     "audio",
     "batches",
@@ -103,6 +152,7 @@ const FAMILIES: [&str; 25] = [
     "files",
     "fine_tuning",
     "images",
+    "messages",
     "models",
     "moderations",
     "organization",

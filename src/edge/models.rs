@@ -2,13 +2,19 @@
 
 use std::collections::HashSet;
 
-use http::{Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 use serde::Serialize;
 
+use crate::dialect::{Dialect, anthropic, gemini};
 use crate::edge::auth::Client;
-use crate::edge::body::{Body, json};
+use crate::edge::body::{Body, in_json, json};
+use crate::edge::endpoint::Endpoint;
 use crate::error::{Error, Kind, Origin};
 use crate::snapshot::Snapshot;
+
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// How the names of Google's headers begin, the key's among them.
+const GOOGLES: &str = "x-goog-";
 
 #[derive(Serialize)]
 struct Listing {
@@ -38,19 +44,49 @@ pub fn answer(
     snapshot: &Snapshot,
     client: Option<&Client>,
     id: Option<&str>,
+    words: Dialect,
 ) -> Result<Response<Body>, Error> {
     let models = models(snapshot, client);
     let Some(id) = id else {
-        return Ok(json(&Listing { object: "list", data: models }));
+        return Ok(listing(models, words));
     };
     if let Some(model) = models.into_iter().find(|it| it.id == id) {
-        return Ok(json(&model));
+        return Ok(one(&model, words));
     }
     // A name that no vendor listed may still be routed, by its prefix say.
     let routed = snapshot.routes.find(id).filter(|_| client.is_none_or(|client| client.may_use(id)));
     match routed.and_then(|it| it.route.targets.first()) {
-        Some(target) => Ok(json(&model(id.to_owned(), target.upstream.as_str()))),
+        Some(target) => Ok(one(&model(id.to_owned(), target.upstream.as_str()), words)),
         None => Err(unknown_model(snapshot, client, id)),
+    }
+}
+
+/// In whose words a client wants to hear of models: Google's by their path or headers, Anthropic's by the version
+/// they ask for.
+pub fn words(endpoint: &Endpoint, headers: &HeaderMap) -> Dialect {
+    match endpoint.dialect {
+        Some(dialect) => dialect,
+        None if headers.contains_key(ANTHROPIC_VERSION) => Dialect::Anthropic,
+        // Google's SDKs ask below `/v1` too, where the path is OpenAI's.
+        None if headers.keys().any(|it| it.as_str().starts_with(GOOGLES)) => Dialect::Gemini,
+        None => Dialect::Chat,
+    }
+}
+
+fn listing(models: Vec<Model>, words: Dialect) -> Response<Body> {
+    let ids = models.iter().map(|it| it.id.as_str());
+    match words {
+        Dialect::Gemini => in_json(gemini::write_models(ids)),
+        Dialect::Anthropic => in_json(anthropic::write_models(ids)),
+        _ => json(&Listing { object: "list", data: models }),
+    }
+}
+
+fn one(model: &Model, words: Dialect) -> Response<Body> {
+    match words {
+        Dialect::Gemini => in_json(gemini::write_model(&model.id)),
+        Dialect::Anthropic => in_json(anthropic::write_model(&model.id)),
+        _ => json(model),
     }
 }
 

@@ -7,6 +7,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use hyper::body::Incoming;
 
+use crate::api::request::RequestScan;
+use crate::dialect::{Dialect, Frame};
 use crate::edge::ask::{self, Caller, ask};
 use crate::edge::auth::Client;
 use crate::edge::endpoint::{BodyKind, Endpoint};
@@ -14,18 +16,21 @@ use crate::edge::gateway::Serving;
 use crate::edge::headers::{self, X_TOLLGATE_UPSTREAM};
 use crate::edge::intake::{self, Taken};
 use crate::edge::models::unknown_model;
+use crate::edge::responses;
 use crate::edge::single_flight::{self, Key};
-use crate::edge::talk::{self, Told};
+use crate::edge::talk::{self, Joined, Told};
 use crate::error::Error;
 use crate::names::ModelName;
 use crate::route::plan::{Plan, plan};
 use crate::route::table::Route;
+use crate::session::clock::now_ms;
 use crate::session::key::SessionKey;
 use crate::telemetry::EndpointKind;
 use crate::upstream::call::{Call, CallBody};
 use crate::upstream::finish::FinishGuard;
 use crate::upstream::past::Past;
 use crate::upstream::room::BodyRoom;
+use crate::upstream::wording::{Chat, Wording};
 
 /// `1`: the client wants a stream to end with a comment that tells its usage and cost.
 const X_TOLLGATE_USAGE: HeaderName = HeaderName::from_static("x-tollgate-usage");
@@ -58,6 +63,7 @@ pub(super) async fn prepare(
     end: &mut FinishGuard,
 ) -> Result<Prepared, Error> {
     let rules = &serving.snapshot.rules;
+    let wording = worded(&asked.endpoint, &mut taken)?;
     end.record.bytes_in = taken.bytes;
     end.record.stream = taken.stream;
     let model = match taken.model.as_deref() {
@@ -71,7 +77,7 @@ pub(super) async fn prepare(
         scan.store.take_if(|_| !stores);
     }
     let (route, model) = find(serving, &asked, model, end)?;
-    let joined = talk::join(serving, route, &asked, &taken.body, end).await?;
+    let joined = joined(serving, route, &asked, &taken.body, wording.as_deref(), end).await?;
     let plan = planned(route, model, &asked, &taken.body, joined.past.as_ref(), end)?;
     let Asked { endpoint, head, client, .. } = asked;
     let mut path = endpoint.path;
@@ -84,16 +90,73 @@ pub(super) async fn prepare(
         headers: headers::to_vendor(&head.headers),
         body: taken.body,
         kind: endpoint.kind,
+        wording,
         shape: endpoint.shape,
         answers_json: endpoint.answers_json,
         wants_usage: rules.wants_usage,
         said: None,
         past: joined.past,
+        vendors_own: joined.vendors_own,
     };
-    let shares = end.talk.is_none();
+    let shares = end.talk.is_none() && call.past.is_none();
     let key =
         shares.then(|| single_flight::key(client, serving.snapshot.generation, &plan, &call, &head.headers));
     Ok(Prepared { call, plan, stream: taken.stream, key: key.flatten(), told: joined.told })
+}
+
+/// What the call takes along from what was said before it.
+async fn joined(
+    serving: &Serving,
+    route: &Route,
+    asked: &Asked<'_>,
+    body: &CallBody,
+    wording: Option<&Wording>,
+    end: &mut FinishGuard,
+) -> Result<Joined, Error> {
+    if let Some(wording) = wording.filter(|it| it.dialect == Dialect::Responses) {
+        return Box::pin(responses::join(serving, asked, wording, end)).await;
+    }
+    let as_chat = as_chat(asked, wording)?;
+    talk::join(serving, route, asked, as_chat.as_ref().unwrap_or(body), end).await
+}
+
+/// A call in another dialect that belongs to a session: sessions are kept in chat's words.
+fn as_chat(asked: &Asked<'_>, wording: Option<&Wording>) -> Result<Option<CallBody>, Error> {
+    let Some(wording) = wording.filter(|it| asked.session.is_some() && it.dialect != Dialect::Chat) else {
+        return Ok(None);
+    };
+    let Chat { body, scan, .. } = wording.chat()?.clone();
+    Ok(Some(CallBody::Json { body, scan }))
+}
+
+/// How a call that asks a model to speak is worded. Of Google's the body does not say all that routing needs.
+fn worded(endpoint: &Endpoint, taken: &mut Taken) -> Result<Option<Arc<Wording>>, Error> {
+    let (true, Some(dialect)) = (endpoint.asks_a_model(), endpoint.dialect) else { return Ok(None) };
+    let CallBody::Json { body, scan } = &mut taken.body else {
+        return match dialect {
+            Dialect::Anthropic | Dialect::Gemini => {
+                Err(Error::bad_request("The request body must be JSON.").code("invalid_body"))
+            }
+            // A form can be OpenAI's too, whatever is in it.
+            _ => Ok(None),
+        };
+    };
+    let frame = Frame {
+        id: format!("{:032x}", fastrand::u128(..)),
+        created: now_ms() / 1_000,
+        asked: body.clone(),
+        aside: endpoint.aside.clone(),
+    };
+    let wording = Wording::new(dialect, frame, endpoint.kind == EndpointKind::CountTokens);
+    if dialect == Dialect::Gemini {
+        // What nobody here can read, Google perhaps can: then nothing is known of what it wants.
+        let wants = wording.chat().map(|it| it.scan.wants).unwrap_or_default();
+        // None of its places is in this body.
+        *scan = RequestScan { stream: endpoint.aside.stream, wants, ..RequestScan::default() };
+        taken.stream = scan.stream;
+        taken.model.clone_from(&endpoint.aside.model);
+    }
+    Ok(Some(wording))
 }
 
 /// The plan of a call, which its record goes by from here on.
@@ -116,7 +179,11 @@ fn planned(
         past: past.map(|it| &**it),
         tags: ask::tags(headers)?,
     };
-    let plan = plan(route, ask(route, model, scanned, caller), Instant::now());
+    let mut plan = plan(route, ask(route, model, scanned, caller), Instant::now());
+    if let Some(upstream) = past.and_then(|it| it.kept_at.as_ref()).filter(|_| !plan.panic) {
+        // Whoever knows what was said needs not be told it.
+        plan.targets.sort_by_key(|it| it.upstream != *upstream);
+    }
     plan.count_exclusions();
     // What names no model asks a vendor for no tokens: it reads, say, an answer again that was paid for.
     if !model.is_empty() {

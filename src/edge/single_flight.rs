@@ -33,8 +33,8 @@ use crate::upstream::room::Place;
 const X_TOLLGATE_SHARED: HeaderName = HeaderName::from_static("x-tollgate-shared");
 
 /// Headers of the answer that belong to the call that asked, and to no other.
-const OF_THE_LEADER: [&str; 4] =
-    ["x-request-id", "x-tollgate-attempts", "x-tollgate-cost-usd", "x-tollgate-cost-estimated"];
+const OF_THE_LEADER: [&str; 5] =
+    ["x-request-id", "request-id", "x-tollgate-attempts", "x-tollgate-cost-usd", "x-tollgate-cost-estimated"];
 
 /// Parts of the board, so that calls on different cores seldom meet at one lock.
 const SHARDS: usize = 64;
@@ -47,8 +47,12 @@ pub struct Key([u8; 32]);
 const NO_PART: [HeaderName; 2] = [header::USER_AGENT, HeaderName::from_static("x-client-request-id")];
 
 /// Headers that may carry a caller's key.
-const CALLERS_KEYS: [HeaderName; 3] =
-    [header::AUTHORIZATION, HeaderName::from_static("api-key"), HeaderName::from_static("x-api-key")];
+const CALLERS_KEYS: [HeaderName; 4] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
 
 /// The key of a call that may share, if it is one. `headers` are the client's own; `generation` is of the snapshot, so
 /// that calls on both sides of a reload stay apart.
@@ -102,7 +106,10 @@ fn is_deterministic(kind: EndpointKind, wants: &Wants, route: &Route) -> bool {
     let by_default = || route.defaults.iter().any(|(name, value)| name == "temperature" && is_zero(value));
     match kind {
         EndpointKind::Embeddings => true,
-        EndpointKind::Chat | EndpointKind::Completions => wants.deterministic(by_default()),
+        EndpointKind::Chat
+        | EndpointKind::Completions
+        | EndpointKind::Messages
+        | EndpointKind::GenerateContent => wants.deterministic(by_default()),
         _ => false,
     }
 }

@@ -28,7 +28,8 @@ use crate::session::record::{Held, Window};
 use crate::session::store::StoreFault;
 use crate::session::talk::{Part, Talk};
 use crate::session::turn::TurnState;
-use crate::upstream::call::{CallBody, output_default};
+use crate::upstream::body_edit::output_default;
+use crate::upstream::call::CallBody;
 use crate::upstream::commit::AnswerBody;
 use crate::upstream::dispatch::Delivery;
 use crate::upstream::finish::FinishGuard;
@@ -74,6 +75,8 @@ pub fn conversation(asked: &Asked<'_>) -> Option<Conversation> {
 #[derive(Default)]
 pub struct Joined {
     pub past: Option<Arc<Past>>,
+    /// The field by which the call names something that only a vendor can know.
+    pub vendors_own: Option<&'static str>,
     /// What the answer's head will say.
     pub told: Option<Told>,
 }
@@ -105,7 +108,7 @@ pub async fn join(
         Some(key) => {
             let room = end.place.as_ref().map(|it| it.body(serving.limits.held_bytes_max));
             let begun = begin(serving, route, key.clone(), body, scan.wants.output_bound(), room).await?;
-            let joined = Joined { past: Some(begun.past), told: Some(begun.told) };
+            let joined = Joined { past: Some(begun.past), told: Some(begun.told), ..Joined::default() };
             (talk().in_session(begun.part), joined)
         }
     };
@@ -164,6 +167,7 @@ async fn begin(
         with_system: incoming.system.is_empty(),
         fresh_tokens: prompt_tokens(body) + added,
         output_max: output_max.or_else(|| output_default(route)),
+        kept_at: None,
         last: LastFitting::default(),
     });
     let told = Told::new(key.id.clone(), &past, remembered);
@@ -175,7 +179,7 @@ async fn begin(
 const LONG_BYTES: usize = 256 << 10;
 
 /// What was said in a session, for a call that begins with these results of tools.
-async fn told(held: Held, answered: Vec<String>) -> Result<(Held, History), Error> {
+pub async fn told(held: Held, answered: Vec<String>) -> Result<(Held, History), Error> {
     let bytes: usize = held.turns.iter().map(|it| it.messages.len()).sum();
     let join = move || {
         let history = History::new(&held, &answered);
@@ -189,7 +193,7 @@ async fn told(held: Held, answered: Vec<String>) -> Result<(Held, History), Erro
 }
 
 /// The history, counted among the bodies that are held (`limits.held_bytes_max`).
-fn held_in(room: Option<BodyRoom>, history: History) -> Result<History, Error> {
+pub fn held_in(room: Option<BodyRoom>, history: History) -> Result<History, Error> {
     let Some(mut room) = room else { return Ok(history) };
     room.take(history.bytes()).map_err(no_body)?;
     Ok(history.held(|text| room.hold(text)))

@@ -95,6 +95,10 @@ impl Keys {
         self.keys[key].refused_until_ms.store(now_ms + REFUSED_KEY_MS, Relaxed);
     }
 
+    pub fn renew(&self, key: usize) {
+        self.keys[key].refused_until_ms.store(0, Relaxed);
+    }
+
     /// The vendor stated what is left of a limit. As long as there is plenty, this only reads.
     pub fn note_headroom(&self, key: usize, remaining_share: f32, reset_ms: Option<u64>, now_ms: u64) {
         let key = &self.keys[key];

@@ -314,6 +314,11 @@ impl UpstreamHealth {
         self.keys.refuse(key, self.ms(now));
     }
 
+    /// What is shown in the place of that key is another now: a refusal says nothing of it.
+    pub fn renew_key(&self, key: usize) {
+        self.keys.renew(key);
+    }
+
     /// An answer stated what is left of the key's tightest limit, 0 to 1. With nothing left the key rests until `reset`,
     /// capped by `open_ms_max`, as if it had been told to.
     pub fn note_headroom(&self, key: usize, remaining_share: f32, reset: Option<Duration>, now: Instant) {

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use indexmap::{Equivalent, IndexMap};
 
 use super::calendar::Holidays;
+use super::clouds::{PRICED_AS, makers_name};
 use super::options::{PriceOptions, PriceRowOptions, PricesOptions};
 use super::rates::{Origin, Price, Row, Terms};
 use super::{PriceFault, options::Amount};
@@ -107,6 +108,7 @@ impl PriceBook {
             terms,
         };
         book.add_rows(&CATALOGUE.rows, upstreams, false, &mut Vec::new());
+        book.add_clouds();
         book.add_rows(&options.rows, upstreams, true, &mut faults);
         let mut faults: Vec<_> = faults.into_iter().map(|it| it.below(&["prices"])).collect();
         for upstream in upstreams {
@@ -123,7 +125,8 @@ impl PriceBook {
         (book, faults)
     }
 
-    /// The price that a vendor has for a model, by its name, an alias, or either with a date behind it.
+    /// The price that a vendor has for a model, by its name, an alias, or either with a date behind it; of a cloud also
+    /// with what that puts around the name.
     /// `None`: unknown, which is not 0.
     pub fn price(&self, vendor: &str, model: &str) -> Option<Arc<Price>> {
         self.price_at("", vendor, model)
@@ -138,7 +141,8 @@ impl PriceBook {
             let own = self.by_upstream.get(&Name { owner: upstream, model });
             own.or_else(|| self.by_vendor.get(&Name { owner: vendor, model })).map(Arc::clone)
         };
-        find(model).or_else(|| find(without_date(model)?))
+        let find = |model: &str| find(model).or_else(|| find(without_date(model)?));
+        find(model).or_else(|| find(makers_name(vendor, model)?))
     }
 
     /// A price that an operator wrote at one place, such as a target.
@@ -190,6 +194,19 @@ impl PriceBook {
                 false => key.owner,
             };
             self.shelve(key, vendor, model);
+        }
+    }
+
+    /// Gives clouds the built-in prices of the makers whose models they sell, before the operator's rows of those makers:
+    /// a contract with one says nothing of the other.
+    fn add_clouds(&mut self) {
+        for (cloud, maker) in PRICED_AS {
+            let theirs = self.by_vendor.iter().filter(|(it, _)| *it.owner == *maker);
+            let theirs = theirs.map(|(it, price)| {
+                (Named { owner: cloud.into(), model: it.model.clone() }, Arc::clone(price))
+            });
+            let theirs: Vec<_> = theirs.collect();
+            self.by_vendor.extend(theirs);
         }
     }
 

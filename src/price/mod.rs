@@ -3,11 +3,12 @@
 //!
 //! * [`options`]: what the catalogue and gateway.yaml may say; [`calendar`]: dates, hours, holidays.
 //! * [`rates`]: the prices of one model, read from options; [`mod@cost`]: what usage costs at them.
-//! * [`book`]: all of them by vendor and model, from `catalogue.yaml` and the operator.
+//! * [`book`]: all of them by vendor and model, from `catalogue.yaml` and the operator; `clouds`: who has a maker's prices.
 //! * [`estimate`]: tokens that nobody has counted, by their look; [`tokenizer`]: in truth, where the operator wants it.
 
 pub mod book;
 pub mod calendar;
+mod clouds;
 pub mod cost;
 pub mod estimate;
 pub mod options;

@@ -8,10 +8,11 @@ mod tests;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::api::fields::{Fields, object};
+use crate::api::ink::Ink;
+use crate::api::surrogates;
 use crate::price::estimate;
-use crate::session::fields::{Fields, ObjectText};
 use crate::session::standard;
-use crate::session::surrogates;
 use node::Node;
 
 /// Most that is put together of one streamed answer, in bytes: what comes behind is not heard.
@@ -170,18 +171,19 @@ impl Heard {
             Spoken::Whole(json) => return json.clone(),
             Spoken::Deltas(fields) => fields,
         };
-        let mut message = ObjectText::default();
+        let mut message = String::from("{");
         let role = fields.iter().find(|(name, _)| name == "role").map(|(_, node)| node.json("role"));
-        message.field("role", role.as_deref().filter(|it| *it != "\"\"").unwrap_or("\"assistant\""));
+        message.raw_field("role", role.as_deref().filter(|it| *it != "\"\"").unwrap_or("\"assistant\""));
         let has = |field: &str| fields.iter().any(|(name, _)| name == field);
         if !has("content") {
             // Vendors want the field; DeepSeek refuses null beside reasoning.
-            message.field("content", if has("reasoning_content") { "\"\"" } else { "null" });
+            message.raw_field("content", if has("reasoning_content") { "\"\"" } else { "null" });
         }
         for (name, node) in fields.iter().filter(|(name, _)| name != "role") {
-            message.field(name, &node.json(name));
+            message.member(name, &node.json(name));
         }
-        surrogates::mend(message.end())
+        message.close(b'}');
+        surrogates::mend(message)
     }
 }
 
@@ -196,10 +198,8 @@ fn whole_message(json: &str) -> Option<String> {
     if fields.text("role").is_some_and(|it| !it.is_empty()) {
         return Some(json.to_owned());
     }
-    let mut message = ObjectText::default();
-    message.field("role", "\"assistant\"");
-    fields.each().filter(|(name, _)| *name != "role").for_each(|(name, value)| message.field(name, value));
-    Some(message.end())
+    let others = fields.each().filter(|(name, _)| *name != "role");
+    Some(object([("role", "\"assistant\"")].into_iter().chain(others)))
 }
 
 fn ends(finish_reason: Option<&RawValue>) -> bool {
@@ -211,5 +211,5 @@ fn breaks_off(finish_reason: Option<&RawValue>) -> bool {
 }
 
 fn said(finish_reason: Option<&RawValue>) -> Option<&str> {
-    finish_reason.and_then(|it| crate::session::fields::inner(it.get()))
+    finish_reason.and_then(|it| crate::api::fields::inner(it.get()))
 }

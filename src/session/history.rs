@@ -22,8 +22,8 @@ use std::sync::OnceLock;
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
 
+use crate::api::fields::{self, Fields};
 use crate::api::wants;
-use crate::session::fields::{self, Fields};
 use crate::session::heard;
 use crate::session::items;
 use crate::session::record::Held;

@@ -6,9 +6,9 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::api::fields::{self, Fields};
 use crate::api::wants;
 use crate::error::Error;
-use crate::session::fields::{self, Fields};
 
 /// Longest title made of a first message, in characters.
 const TITLE_CHARS_MAX: usize = 80;
@@ -57,13 +57,20 @@ struct Body<'a> {
 
 /// Reads a body that is a JSON object. Says 400 where its messages are no list of objects with roles, or none at all.
 pub fn read(body: &[u8]) -> Result<Incoming, Error> {
+    read_behind(body, None)
+}
+
+/// The same where the first `apart` messages are what [`Incoming::system`] holds, and no more, whatever they are; None: all
+/// system and developer messages that it begins with.
+pub fn read_behind(body: &[u8], apart: Option<usize>) -> Result<Incoming, Error> {
     let list = list(body)?;
     let messages = elements(list)?;
     let (Some(first), Some(last)) = (messages.first(), messages.last()) else {
         return Err(refuse("`messages` is empty: there is nothing new to say in this session."));
     };
     let (start, end) = (place(body, first.json).start, place(body, last.json).end);
-    let leading = messages.iter().take_while(|it| it.instructs()).count();
+    let leading = || messages.iter().take_while(|it| it.instructs()).count();
+    let leading = apart.map_or_else(leading, |it| it.min(messages.len()));
     let (system, fresh) = messages.split_at(leading);
     let system_end = system.last().map_or(start, |it| place(body, it.json).end);
     let fresh_start = fresh.first().map_or(end, |it| place(body, it.json).start);

@@ -20,10 +20,10 @@ use sha2::{Digest, Sha256};
 
 pub use given::{Misgiven, given};
 
+use crate::api::fields::Fields;
+use crate::api::surrogates;
 use crate::price::estimate::prompt_tokens;
-use crate::session::fields::Fields;
 use crate::session::standard::standard;
-use crate::session::surrogates;
 use crate::session::turn::Turn;
 
 /// Where an item stands in its session. Ordered as the conversation is.

@@ -27,4 +27,15 @@ impl Kept {
             Kept::Lost(_) => LOST,
         }
     }
+
+    /// What is told of two records of one call: what became of the one that fared worse.
+    pub fn worse(self, other: Self) -> Self {
+        let rank = |it: &Self| match it {
+            Kept::Stored(Appended::Stored { .. }) => 0,
+            Kept::Stored(Appended::Gone) => 1,
+            Kept::Spooled => 2,
+            Kept::Lost(_) => 3,
+        };
+        if rank(&other) > rank(&self) { other } else { self }
+    }
 }

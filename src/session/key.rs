@@ -102,6 +102,8 @@ pub enum Kind {
     Session,
     /// One chat completion that its client asked to store; listed by when it was made.
     Completion,
+    /// One answer of the Responses API, with what led to it; the same.
+    Response,
 }
 
 impl Kind {
@@ -110,11 +112,12 @@ impl Kind {
         match self {
             Kind::Session => "session",
             Kind::Completion => "completion",
+            Kind::Response => "response",
         }
     }
 
     pub fn from_word(word: &str) -> Option<Self> {
-        [Kind::Session, Kind::Completion].into_iter().find(|it| it.as_str() == word)
+        [Kind::Session, Kind::Completion, Kind::Response].into_iter().find(|it| it.as_str() == word)
     }
 }
 

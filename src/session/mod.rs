@@ -9,7 +9,6 @@ pub mod clock;
 pub mod completion;
 mod draft;
 pub mod embedded;
-mod fields;
 pub mod file;
 mod gone;
 mod guard;
@@ -29,13 +28,13 @@ mod outage;
 pub mod place;
 pub mod record;
 pub mod redis;
+pub mod response;
 #[cfg(test)]
 mod scripted;
 pub mod sessions;
 mod spool;
 mod standard;
 pub mod store;
-pub mod surrogates;
 pub mod talk;
 #[cfg(test)]
 mod tests;

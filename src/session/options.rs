@@ -58,7 +58,8 @@ pub struct SessionsOptions {
     /// 4,294,967,296.
     #[schemars(range(max = 4_294_967_296_u64))]
     pub cache_bytes_max: u64,
-    /// Who keeps chat completions that ask for it (`store: true`). Default `gateway`.
+    /// Who keeps chat completions that ask for it (`store: true`), and answers of the Responses API unless they ask not to be
+    /// kept (`store: false`). Default `gateway`.
     pub completions: CompletionKeeper,
 }
 
@@ -97,13 +98,15 @@ pub enum WhenStoreDown {
     Continue,
 }
 
-/// Who keeps chat completions that ask for it.
+/// Who keeps chat completions and responses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CompletionKeeper {
-    /// The gateway, whoever answered; vendors are not asked to.
+    /// The gateway, whoever answered. Vendors are not asked to, but for those that speak the Responses API themselves: they
+    /// get the client's own words, and may keep the response as well.
     #[default]
     Gateway,
-    /// The vendor, if it can: `store` is passed on, and so are questions for what was stored.
+    /// The vendor, if it can: `store` is passed on, and so are questions for what was stored. `previous_response_id` and
+    /// `conversation` then go to upstreams that speak the Responses API alone.
     Vendor,
 }

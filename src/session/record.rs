@@ -72,7 +72,7 @@ impl Meta {
     pub fn listed_at(&self) -> u64 {
         match self.key.kind {
             crate::session::key::Kind::Session => self.updated_at,
-            crate::session::key::Kind::Completion => self.created_at,
+            crate::session::key::Kind::Completion | crate::session::key::Kind::Response => self.created_at,
         }
     }
 }

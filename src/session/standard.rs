@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 
-use crate::session::fields::{self, Fields, ObjectText};
+use crate::api::fields::{self, Fields};
+use crate::api::ink::Ink;
 
 /// What an OpenAI-compatible vendor takes in a call of a tool.
 const CALL_FIELDS: &[&str] = &["id", "type", "function", "custom"];
@@ -28,9 +29,9 @@ pub(super) fn standard(json: &str) -> Option<Cow<'_, str>> {
     if content.is_none() && !has_calls {
         return None;
     }
-    let mut kept = ObjectText::default();
-    kept.field("role", "\"assistant\"");
-    kept.field("content", content.as_deref().unwrap_or("null"));
+    let mut kept = String::new();
+    kept.open(b'{').text_field("role", "assistant");
+    kept.raw_field("content", content.as_deref().unwrap_or("null"));
     let mut changed = content.as_deref() != fields.value("content");
     let refusal = fields.value("refusal").filter(|it| Some(*it) != content.as_deref()).map(Cow::Borrowed);
     let name = fields.value("name").map(Cow::Borrowed);
@@ -38,12 +39,11 @@ pub(super) fn standard(json: &str) -> Option<Cow<'_, str>> {
         [("name", name), ("refusal", refusal), ("tool_calls", calls), ("function_call", function_call)]
     {
         changed |= value.as_deref() != fields.value(field);
-        if let Some(value) = value {
-            kept.field(field, &value);
-        }
+        kept.raw_if(field, value);
     }
+    kept.close(b'}');
     changed |= fields.each().any(|(name, value)| !is_standard(name, value));
-    Some(if changed { Cow::Owned(kept.end()) } else { Cow::Borrowed(json) })
+    Some(if changed { Cow::Owned(kept) } else { Cow::Borrowed(json) })
 }
 
 /// The message for its own vendor: as it is, but that of sound heard before vendors take the id alone, or what was said
@@ -124,7 +124,7 @@ fn call(json: &str) -> Cow<'_, str> {
 /// An object with the named fields only, none of them null, each as `each` has it.
 fn only<'a>(json: &'a str, names: &[&str], each: impl Fn(&str, &'a str) -> Cow<'a, str>) -> Cow<'a, str> {
     let Some(fields) = Fields::read(json) else { return Cow::Borrowed(json) };
-    let mut kept = ObjectText::default();
+    let mut kept = String::from("{");
     let mut changed = false;
     for (name, value) in fields.each() {
         if value == "null" || !names.contains(&name) {
@@ -133,9 +133,10 @@ fn only<'a>(json: &'a str, names: &[&str], each: impl Fn(&str, &'a str) -> Cow<'
         }
         let value = each(name, value);
         changed |= matches!(value, Cow::Owned(_));
-        kept.field(name, &value);
+        kept.member(name, &value);
     }
-    if changed { Cow::Owned(kept.end()) } else { Cow::Borrowed(json) }
+    kept.close(b'}');
+    if changed { Cow::Owned(kept) } else { Cow::Borrowed(json) }
 }
 
 #[cfg(test)]

@@ -13,9 +13,10 @@ use crate::session::draft::Draft;
 use crate::session::heard::{self, HEARD_BYTES_MAX, Heard};
 use crate::session::history;
 use crate::session::incoming::Incoming;
-use crate::session::kept::Kept;
+use crate::session::kept;
 use crate::session::key::{Owner, SessionKey};
 use crate::session::record::{Append, Appended, Held, Meta, Window};
+use crate::session::response::{Kept, Responding};
 use crate::session::sessions::Sessions;
 use crate::session::store::StoreFault;
 use crate::session::turn::{Turn, TurnState};
@@ -33,6 +34,7 @@ pub struct Talk {
     events: Splitter,
     part: Option<Part>,
     completion: Option<Completion>,
+    response: Option<Box<Responding>>,
 }
 
 /// A call's part in a session.
@@ -56,6 +58,11 @@ impl Part {
             found: held.map(|it| (it.meta.epoch, it.meta.version)),
             incoming,
         }
+    }
+
+    /// The same of a call whose instructions are for its own answer alone.
+    pub fn instructed(key: SessionKey, held: &Held, incoming: Incoming) -> Self {
+        Self { system: None, key, found: Some((held.meta.epoch, held.meta.version)), incoming }
     }
 }
 
@@ -89,6 +96,7 @@ impl Talk {
             events: Splitter::new(HEARD_BYTES_MAX),
             part: None,
             completion: None,
+            response: None,
         }
     }
 
@@ -102,6 +110,11 @@ impl Talk {
         Self { completion: Some(Completion { owner, draft: Draft::default(), whole: None }), ..self }
     }
 
+    /// It is kept as an answer of the Responses API.
+    pub fn responding(self, response: Responding) -> Self {
+        Self { response: Some(Box::new(response)), ..self }
+    }
+
     /// Takes in whole events as the client is sent them.
     pub fn hear(&mut self, events: &Bytes) {
         self.events.push(events.clone());
@@ -110,6 +123,9 @@ impl Talk {
                 self.heard.event(&data);
                 if let Some(completion) = &mut self.completion {
                     completion.draft.event(&data);
+                }
+                if let Some(response) = &mut self.response {
+                    response.event(&data);
                 }
             }
             self.events.accept();
@@ -123,16 +139,21 @@ impl Talk {
         if let Some(completion) = &mut self.completion {
             completion.whole = Some(answer.clone());
         }
+        if let Some(response) = &mut self.response {
+            response.whole(answer);
+        }
     }
 
     /// Whether there is anything to write: of a call that failed before it said anything nothing is kept.
     pub fn has_answer(&self) -> bool {
-        self.heard.is_answer()
+        self.heard.is_answer() || self.response.as_ref().is_some_and(|it| it.is_vendors())
     }
 
     /// What the turn is, whose call ended so.
     fn state(&self, ended: TurnState) -> TurnState {
         match ended {
+            // The vendor said itself how it ended.
+            _ if self.response.as_ref().is_some_and(|it| it.is_vendors()) => TurnState::Complete,
             _ if self.heard.broke_off() || !self.heard.is_whole() => TurnState::Incomplete,
             // The client left when all was said.
             TurnState::Left if self.heard.is_finished() => TurnState::Complete,
@@ -142,8 +163,11 @@ impl Talk {
 
     /// Writes the turn, and the completion if it is whole. Run in a task of its own: neither a client that leaves nor the
     /// end of its stream may stop it.
-    pub async fn keep(self, ended: TurnState, by: Answerer) -> Kept {
+    pub async fn keep(mut self, ended: TurnState, by: Answerer) -> kept::Kept {
         let state = self.state(ended);
+        let responding = self.response.take();
+        let responds = responding.is_some() && state.is_complete();
+        let response = responding.and_then(|it| self.append_response(*it, state, &by));
         let turn = async {
             match self.append(state, &by) {
                 Some((key, append)) => Some(self.sessions.append(key, append).await),
@@ -156,8 +180,20 @@ impl Talk {
                 None => None,
             }
         };
-        let (turn, completion) = tokio::join!(turn, completion);
-        turn.or(completion).unwrap_or(Kept::Stored(Appended::Gone))
+        let response = async {
+            match response {
+                Some((key, append)) => Some(self.sessions.append(&key, append).await),
+                None => None,
+            }
+        };
+        let (turn, completion, response) = tokio::join!(turn, completion, response);
+        // Of a response nobody could ask for, such as one without an id, nothing is kept, and nothing said.
+        let nothing = match responds {
+            true => Appended::Stored { number: 0, version: 0 },
+            false => Appended::Gone,
+        };
+        let kept = [turn, completion, response].into_iter().flatten().reduce(kept::Kept::worse);
+        kept.unwrap_or(kept::Kept::Stored(nothing))
     }
 
     fn append(&self, state: TurnState, by: &Answerer) -> Option<(&SessionKey, Append)> {
@@ -170,20 +206,49 @@ impl Talk {
             ttl_ms: options.ttl_s * 1_000,
             bounds: Window { turns_max: options.stored_turns_max, bytes_max: options.stored_bytes_max },
             compress_bytes_min: options.compress_bytes_min,
-            turn: self.turn(part, state, by),
+            turn: Turn {
+                saw: part.found.map(|(_, version)| version),
+                ..self.turn(&part.incoming, &self.heard.message(), state, by)
+            },
         };
         Some((&part.key, append))
     }
 
-    fn turn(&self, part: &Part, state: TurnState, by: &Answerer) -> Turn {
-        let incoming = &part.incoming;
-        let messages = Bytes::from(incoming.turn(&self.body, &self.heard.message()));
+    /// An answer of the Responses API, which is a record of its own. One that broke off, or whose client left it, was never
+    /// told to be complete, and nothing is kept of it.
+    fn append_response(
+        &self,
+        response: Responding,
+        state: TurnState,
+        by: &Answerer,
+    ) -> Option<(SessionKey, Append)> {
+        if !state.is_complete() {
+            return None;
+        }
+        let incoming = response.incoming.clone();
+        let Kept { key, stored, message } = response.kept(self.heard.message())?;
+        let options = self.sessions.options();
+        let turn = self.turn(&incoming, &message, state, by);
+        let append = Append {
+            epoch: None,
+            system: None,
+            title: None,
+            ttl_ms: options.ttl_s * 1_000,
+            bounds: Window { turns_max: 1, bytes_max: options.stored_bytes_max },
+            compress_bytes_min: options.compress_bytes_min,
+            turn: Turn { response: Some(Box::new(stored)), ..turn },
+        };
+        Some((key, append))
+    }
+
+    fn turn(&self, incoming: &Incoming, answer: &str, state: TurnState, by: &Answerer) -> Turn {
+        let messages = Bytes::from(incoming.turn(&self.body, answer));
         Turn {
             id: self.id.clone(),
             at: now_ms(),
             asked_at: Some(self.began_at),
             state,
-            saw: part.found.map(|(_, version)| version),
+            saw: None,
             upstream: by.upstream.clone(),
             vendor: by.vendor.clone(),
             model: by.model.clone(),
@@ -198,11 +263,12 @@ impl Talk {
             plain: history::is_plain(&messages),
             items: false,
             gaps: false,
+            response: None,
             messages,
         }
     }
 
-    async fn keep_completion(&self, completion: &Completion, by: &Answerer) -> Kept {
+    async fn keep_completion(&self, completion: &Completion, by: &Answerer) -> kept::Kept {
         let answer = match &completion.whole {
             Some(answer) => Some(answer.clone()),
             None => completion.draft.answer(&self.heard.message(), by.usage).map(Bytes::from),
@@ -211,11 +277,11 @@ impl Talk {
         let record =
             answer.and_then(|it| completion::record(completion.owner, &self.body, &it, ttl_ms, now_ms()));
         let Some((meta, turn)) = record else {
-            return Kept::Lost(StoreFault::Corrupt("the answer is no chat completion".into()));
+            return kept::Kept::Lost(StoreFault::Corrupt("the answer is no chat completion".into()));
         };
         match self.replace(&meta, &[turn]).await {
-            Ok(()) => Kept::Stored(Appended::Stored { number: 0, version: 0 }),
-            Err(fault) => Kept::Lost(fault),
+            Ok(()) => kept::Kept::Stored(Appended::Stored { number: 0, version: 0 }),
+            Err(fault) => kept::Kept::Lost(fault),
         }
     }
 

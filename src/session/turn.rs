@@ -10,6 +10,7 @@ use lz4_flex::frame::{FrameDecoder, FrameEncoder};
 use serde::{Deserialize, Serialize};
 
 use crate::api::money::Money;
+use crate::session::response::StoredResponse;
 
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +86,9 @@ pub struct Turn {
     /// Something of its chat messages was deleted; a gap stands in its place.
     #[serde(skip_serializing_if = "is_false")]
     pub gaps: bool,
+    /// Of an answer of the Responses API: what it was, and what it followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<Box<StoredResponse>>,
     /// JSON objects joined by commas.
     #[serde(skip)]
     pub messages: Bytes,

@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Sim, TOKENS_MAX,
-    stream::{Cut, SimBody},
+    stream::{Cut, Segment, SimBody, Stream},
 };
+
+/// OpenAI's code of prompts that do not fit.
+pub(super) const TOO_LONG: &str = "context_length_exceeded";
+/// Events of a stream that come before it breaks off, where a model's name says so.
+const EVENTS_BEFORE: usize = 3;
 
 /// One call: its number in hexadecimal, the second it arrived, and the vendor it came to.
 pub(super) struct Call<'a> {
@@ -25,9 +30,35 @@ pub(super) struct Pace {
     pub gap: Duration,
     pub tokens: usize,
     pub cut: Option<Cut>,
+    /// It thinks, asked or not.
+    pub thinks: bool,
+    /// Half of the prompt was in the cache.
+    pub cached: bool,
+    /// Fields that nobody knows stand in the answer.
+    pub extra: bool,
+    /// It refuses to answer, in words.
+    pub refuses: bool,
+    /// An error comes within its stream.
+    pub fails_late: bool,
 }
 
 impl Pace {
+    /// Does as an ending of the model's name says; false where it says nothing.
+    fn heed(&mut self, ending: &str) -> bool {
+        match ending {
+            "cut" => self.cut = Some(Cut::After(EVENTS_BEFORE)),
+            "unended" => self.cut = Some(Cut::Silent(EVENTS_BEFORE)),
+            "fail-late" => self.fails_late = true,
+            "slow" => self.gap = gap(1),
+            "think" => self.thinks = true,
+            "cached" => self.cached = true,
+            "extra" => self.extra = true,
+            "refuse" => self.refuses = true,
+            _ => return false,
+        }
+        true
+    }
+
     /// How long a whole answer of so many tokens takes.
     pub fn whole(&self, tokens: usize) -> Duration {
         self.first + self.gap.saturating_mul(tokens.saturating_sub(1) as u32)
@@ -55,6 +86,19 @@ impl Answer {
     pub fn value(value: &Value, wait: Duration) -> Self {
         Self::json(value.to_string(), wait)
     }
+
+    /// A stream answers at once; its tokens come when they are due. `late` is the error of one that fails.
+    pub fn streamed(segments: Vec<Segment>, pace: &Pace, late: impl FnOnce() -> Bytes) -> Self {
+        let mut stream = Stream::new(segments, pace);
+        if pace.fails_late {
+            stream.fail_after(EVENTS_BEFORE, late());
+        }
+        Self {
+            content_type: "text/event-stream; charset=utf-8",
+            body: SimBody::Stream(Box::new(stream)),
+            ..Self::json(Bytes::new(), Duration::ZERO)
+        }
+    }
 }
 
 pub(super) enum Refusal {
@@ -80,6 +124,18 @@ impl Refusal {
         }
     }
 
+    /// Each vendor has its own sentence for it; see `voice`.
+    fn too_long() -> Self {
+        Self::Error {
+            status: StatusCode::BAD_REQUEST,
+            code: Some(TOO_LONG),
+            param: Some("messages"),
+            message:
+                "This model's maximum context length is 1000 tokens. Your messages resulted in 1001 tokens."
+                    .into(),
+        }
+    }
+
     fn simulated(status: u16) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         let code = match status {
@@ -98,22 +154,6 @@ impl From<serde_json::Error> for Refusal {
     }
 }
 
-/// The error form that OpenAI documents.
-pub(super) fn error_body(
-    status: StatusCode,
-    code: Option<&str>,
-    param: Option<&str>,
-    message: &str,
-) -> String {
-    let kind = match status {
-        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
-        StatusCode::UNAUTHORIZED => "authentication_error",
-        _ if status.is_server_error() => "server_error",
-        _ => "invalid_request_error",
-    };
-    json!({"error": {"message": message, "type": kind, "param": param, "code": code}}).to_string()
-}
-
 impl Call<'_> {
     /// Decides the fate of a call from the end of its model's name and from the configured shares.
     pub fn admit(&self, model: &str) -> Result<Pace, Refusal> {
@@ -123,22 +163,27 @@ impl Call<'_> {
             gap: gap(options.tokens_per_s),
             tokens: options.tokens,
             cut: None,
+            thinks: false,
+            cached: false,
+            extra: false,
+            refuses: false,
+            fails_late: false,
         };
         if options.cut_share > 0.0 && fastrand::f64() < options.cut_share {
             pace.cut = Some(Cut::Midway);
         }
-        let mut status = None;
+        let mut failure = None;
         // From the right, up to the first part that is no ending: `ft:gpt-4o:acme` is a plain name.
         for ending in model.rsplit(':') {
             if let Some(asked) = number(ending, "fail-").filter(|it| (400..=599).contains(it)) {
-                status = Some(asked as u16);
+                failure = Some(Refusal::simulated(asked as u16));
             } else if let Some(asked) = number(ending, "tokens-").filter(|it| (1..=TOKENS_MAX).contains(it)) {
                 pace.tokens = asked;
             } else {
                 match ending {
-                    "cut" => pace.cut = Some(Cut::After(3)),
                     "hang" => return Err(Refusal::Hang),
-                    "slow" => pace.gap = gap(1),
+                    "too-long" => failure = Some(Refusal::too_long()),
+                    _ if pace.heed(ending) => {}
                     _ => break,
                 }
             }
@@ -146,13 +191,10 @@ impl Call<'_> {
         if model.starts_with("missing") {
             return Err(Refusal::model_not_found(model));
         }
-        if status.is_none() && options.fail_share > 0.0 && fastrand::f64() < options.fail_share {
-            status = Some(options.fail_status);
+        if failure.is_none() && options.fail_share > 0.0 && fastrand::f64() < options.fail_share {
+            failure = Some(Refusal::simulated(options.fail_status));
         }
-        match status {
-            Some(status) => Err(Refusal::simulated(status)),
-            None => Ok(pace),
-        }
+        failure.map_or(Ok(pace), Err)
     }
 }
 

@@ -1,10 +1,19 @@
-//! A simulated OpenAI vendor over real HTTP (HTTP/1.1, and HTTP/2 with prior knowledge): for a first run without
-//! any key, for tests with official SDKs, and as the upstream of benchmarks. Called by `app` and by `tollgate sim`.
+//! A simulated vendor over real HTTP (HTTP/1.1, and HTTP/2 with prior knowledge): for a first run without any key, for
+//! tests with official SDKs, and as the upstream of benchmarks. Called by `app` and by `tollgate sim`.
 //! It keeps nothing but the names of recently uploaded files, checks no key, and understands no language.
 //!
-//! Every endpoint answers with and without `/v1`. A whole answer takes as long as its stream would.
+//! It speaks OpenAI's API and the chat of every other dialect a gateway may have to speak, each at its own paths below
+//! one address (`place`), and refuses what the real vendors refuse. It shares nothing with `crate::dialect`: it is
+//! the witness that those translate rightly.
+//!
+//! Every endpoint answers with and without its version. A whole answer takes as long as its stream would.
 //! Tokens are words (of JSON answers and tool arguments: pieces of eight characters); prompt tokens are a quarter
 //! of the prompt's bytes, rounded up.
+//!
+//! What it says (`talk`): the first two tools it is offered are called, with arguments that fit their schemas; what
+//! they gave is acknowledged; where a schema is asked for, an object that fits it; else a greeting and an echo, before
+//! it a count of pictures and the like. It thinks where it is asked to, and seals its thoughts: what comes back of them
+//! in a turn of tools must be unchanged.
 //!
 //! Any model is accepted, except that names starting with `missing` are answered with 404 `model_not_found`.
 //! The end of a model's name steers that one call; endings add up, as in `sim-small:slow:tokens-3`:
@@ -12,21 +21,43 @@
 //! | ending | effect |
 //! |---|---|
 //! | `:fail-503` | fails with that status, 400 to 599 |
+//! | `:too-long` | fails because the prompt does not fit |
+//! | `:fail-late` | the stream tells an error after three events |
 //! | `:cut` | the stream breaks off after three events (answers that are no stream stay whole) |
+//! | `:unended` | the same, but the connection ends as if all were well |
 //! | `:hang` | never answers |
 //! | `:slow` | one token per second |
 //! | `:tokens-500` | that many tokens, 1 to 100,000 |
+//! | `:think` | thinks, asked or not |
+//! | `:cached` | half of the prompt was in the cache |
+//! | `:refuse` | refuses to answer, in words |
+//! | `:extra` | adds fields and events that nobody knows |
 
+mod anthropic;
+mod anthropic_ask;
 mod call;
 mod chat;
+mod chat_messages;
+mod cohere;
+mod completion;
+mod converse;
+mod converse_ask;
+mod event_stream;
 mod file;
+mod gemini;
+mod gemini_ask;
+mod listing;
 mod other;
+mod place;
 mod reply;
 mod response;
+mod response_ask;
 mod router;
 mod stream;
+mod talk;
 #[cfg(test)]
 mod tests;
+mod voice;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 

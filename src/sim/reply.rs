@@ -1,11 +1,6 @@
 //! What the simulated vendor says: prose that echoes its listener, and JSON that fits a schema. Pure.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
-use serde_json::{Map, Value, json, value::RawValue};
-
-use super::call::Refusal;
+use serde_json::{Map, Value, json};
 
 const GREETING: &str = "Hello from the simulated vendor, where all is well; you said:";
 /// An echoed word is cut here: a prompt may be one word of megabytes.
@@ -26,10 +21,10 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// So many words: the greeting and the echo, over and over.
-    pub fn prose(echo: &str, words: usize) -> Self {
+    /// So many words: what was seen, then the greeting and the echo, over and over.
+    pub fn prose(seen: &str, echo: &str, words: usize) -> Self {
         let mut pieces = Self { escaped: String::with_capacity(words * 8), count: 0, at: 0 };
-        for word in prose(echo, words) {
+        for word in prose(seen, echo, words) {
             let lead = if pieces.count == 0 { "" } else { " " };
             pieces.push(lead, word);
         }
@@ -67,6 +62,11 @@ impl Pieces {
         self.count
     }
 
+    /// The whole text, not escaped.
+    pub fn text(&self) -> String {
+        serde_json::from_str(&format!("\"{}\"", self.whole())).unwrap_or_default()
+    }
+
     /// The whole text, escaped.
     pub fn whole(&self) -> String {
         self.escaped.replace(SEPARATOR, "")
@@ -84,69 +84,14 @@ impl Pieces {
     }
 }
 
-pub(super) fn prose(echo: &str, words: usize) -> impl Iterator<Item = &str> {
+pub(super) fn prose<'a>(seen: &'a str, echo: &'a str, words: usize) -> impl Iterator<Item = &'a str> {
     let echoed = echo.split_whitespace().map(|word| &word[..word.floor_char_boundary(WORD_BYTES_MAX)]);
-    GREETING.split(' ').chain(echoed).cycle().take(words)
-}
-
-/// What a list of messages ends with.
-#[derive(Default)]
-pub(super) struct Heard<'a> {
-    /// Role of the last message.
-    pub role: Cow<'a, str>,
-    /// Text of the last message by a user.
-    pub text: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow, default)]
-    role: Cow<'a, str>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-#[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(borrow)]
-    text: Option<Cow<'a, str>>,
-}
-
-impl<'a> Heard<'a> {
-    pub fn from_messages(messages: &[&'a RawValue]) -> Result<Self, Refusal> {
-        let mut heard = Self::default();
-        for (back, raw) in messages.iter().rev().enumerate() {
-            let message: Message<'a> = serde_json::from_str(raw.get())?;
-            let is_user = message.role == "user";
-            if back == 0 {
-                heard.role = message.role;
-            }
-            if is_user {
-                heard.text = message.content.map(text).transpose()?.unwrap_or_default();
-                break;
-            }
-        }
-        Ok(heard)
-    }
-}
-
-/// The text of a string, or of the parts that have one; images and sounds are accepted and ignored.
-pub(super) fn text(content: &RawValue) -> Result<Cow<'_, str>, Refusal> {
-    if content.get().starts_with('"') {
-        return Ok(serde_json::from_str::<Text>(content.get())?.0);
-    }
-    let parts: Vec<Part> = serde_json::from_str(content.get())?;
-    let texts: Vec<Cow<str>> = parts.into_iter().filter_map(|part| part.text).collect();
-    Ok(texts.join(" ").into())
+    seen.split_whitespace().chain(GREETING.split(' ').chain(echoed).cycle()).take(words)
 }
 
 /// A value that fits a JSON Schema; `all` fills optional properties too.
-pub(super) fn fill(schema: &RawValue, all: bool) -> Result<Value, Refusal> {
-    let root: Value = serde_json::from_str(schema.get())?;
-    Ok(filled(&root, &root, all, 0))
+pub(super) fn fill(schema: &Value, all: bool) -> Value {
+    filled(schema, schema, all, 0)
 }
 
 fn filled(schema: &Value, root: &Value, all: bool, depth: usize) -> Value {
@@ -165,7 +110,9 @@ fn filled(schema: &Value, root: &Value, all: bool, depth: usize) -> Value {
     }
     let types = schema["type"].as_array();
     let kind = types.and_then(|it| it.iter().find(|it| *it != "null")).unwrap_or(&schema["type"]);
-    match kind.as_str() {
+    // Google spells them in capitals.
+    let kind = kind.as_str().map(str::to_ascii_lowercase);
+    match kind.as_deref() {
         Some("string") => json!("text"),
         Some("integer") => json!(1),
         Some("number") => json!(1.5),
@@ -181,7 +128,7 @@ fn filled(schema: &Value, root: &Value, all: bool, depth: usize) -> Value {
                 let kept = properties.iter().filter(|(name, _)| all || required(name));
                 Value::Object(kept.map(|(name, part)| (name.clone(), deeper(part))).collect())
             }
-            None if kind == "object" => Value::Object(Map::new()),
+            None if kind.as_deref() == Some("object") => Value::Object(Map::new()),
             None => Value::Null,
         },
     }

@@ -1,37 +1,44 @@
 //! From an HTTP request to the endpoint that answers it, and back: paths, the bounded body, headers, waiting.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    Sim,
-    call::{Answer, Call, Refusal, error_body},
-    chat, other, response,
+    Sim, anthropic,
+    call::{Answer, Call, Refusal},
+    chat, cohere, completion, converse, gemini,
+    listing::{MODELS, list, model},
+    other,
+    place::Place,
+    response,
     stream::SimBody,
+    voice::Voice,
 };
 
 /// Largest request body that is read.
 const BODY_BYTES_MAX: usize = 64 << 20;
-const MODELS: [&str; 2] = ["sim-small", "sim-large"];
-/// When the models were made, in Unix seconds: a fixed date, as lists are compared in tests.
-const MODELS_CREATED: u64 = 1_735_689_600;
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Says which version of its API a client of Anthropic speaks.
+pub(super) const ANTHROPIC_VERSION: &str = "anthropic-version";
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 
 pub(super) async fn answer(sim: &Sim, request: Request<Incoming>) -> Response<SimBody> {
     let started = Instant::now();
     let id = format!("{:016x}", fastrand::u64(..));
-    let answer = match decide(sim, &id, request).await {
+    let mut place = Place::of(request.uri().path());
+    if request.headers().contains_key(ANTHROPIC_VERSION) {
+        place.voice = Voice::Anthropic;
+    }
+    let answer = match decide(sim, &id, &place, request).await {
         Ok(answer) => answer,
         Err(Refusal::Hang) => std::future::pending().await,
         Err(Refusal::Error { status, code, param, message }) => {
-            let body = error_body(status, code, param, &message);
-            Answer { status, ..Answer::json(body, std::time::Duration::ZERO) }
+            let body = place.voice.error(status, code, param, &message, &id);
+            Answer { status, ..Answer::json(body, Duration::ZERO) }
         }
     };
     if !answer.wait.is_zero() {
@@ -42,27 +49,40 @@ pub(super) async fn answer(sim: &Sim, request: Request<Incoming>) -> Response<Si
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
     headers.insert(PROCESSING_MS, HeaderValue::from(started.elapsed().as_millis() as u64));
-    headers.insert(REQUEST_ID, HeaderValue::try_from(format!("sim-{id}")).expect("an id is hexadecimal"));
-    if answer.status == StatusCode::TOO_MANY_REQUESTS {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
+    place.voice.head(answer.status, &id, headers);
     response
 }
 
-async fn decide(sim: &Sim, id: &str, request: Request<Incoming>) -> Result<Answer, Refusal> {
+async fn decide(sim: &Sim, id: &str, place: &Place, request: Request<Incoming>) -> Result<Answer, Refusal> {
     let (head, body) = request.into_parts();
-    let path = head.uri.path();
-    let path = path.strip_prefix("/v1/").or_else(|| path.strip_prefix('/')).unwrap_or(path);
     let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
     let call = Call { sim, id, created };
+    let query = head.uri.query().unwrap_or_default();
+    if place.is_deployment && !query.split('&').any(|it| it.starts_with("api-version=")) {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "Resource not found"));
+    }
     match head.method {
-        Method::GET => look_up(&call, path),
-        Method::POST => post(&call, path, &read(body).await?),
-        Method::DELETE => match path.strip_prefix("files/") {
-            Some(file) => call.sim.shelf.remove(file),
-            None => Err(unknown(path)),
+        Method::GET => look_up(&call, place),
+        Method::POST => {
+            let body = read(body).await?;
+            match place.voice {
+                Voice::Anthropic => anthropic::answer(&call, place, &head.headers, &body),
+                Voice::Gemini => gemini::answer(&call, place, query, &body),
+                Voice::Bedrock => converse::answer(&call, place, &body),
+                Voice::Cohere if place.rest == "chat" => cohere::chat(&call, &body),
+                _ => post(&call, place, &body),
+            }
+        }
+        Method::DELETE => match place.rest.split_once('/') {
+            Some(("files", file)) => call.sim.shelf.remove(file),
+            // None is kept, so any is gone.
+            Some(("responses", id)) => {
+                let gone = json!({"id": id, "object": "response", "deleted": true});
+                Ok(Answer::value(&gone, Duration::ZERO))
+            }
+            _ => Err(unknown(&place.rest)),
         },
-        _ => Err(unknown(path)),
+        _ => Err(unknown(&place.rest)),
     }
 }
 
@@ -77,10 +97,10 @@ async fn read(body: Incoming) -> Result<Bytes, Refusal> {
     }
 }
 
-fn post(call: &Call<'_>, path: &str, body: &Bytes) -> Result<Answer, Refusal> {
-    match path {
-        "chat/completions" => chat::chat(call, body),
-        "completions" => chat::complete(call, body),
+fn post(call: &Call<'_>, place: &Place, body: &Bytes) -> Result<Answer, Refusal> {
+    match place.rest.as_str() {
+        "chat/completions" => chat::chat(call, body, place.model.as_deref()),
+        "completions" => completion::complete(call, body),
         "responses" => response::respond(call, body),
         "embeddings" => other::embed(call, body),
         "moderations" => other::moderate(call, body),
@@ -89,27 +109,25 @@ fn post(call: &Call<'_>, path: &str, body: &Bytes) -> Result<Answer, Refusal> {
         "audio/speech" => other::speak(call, body),
         "audio/transcriptions" | "audio/translations" => other::transcribe(call, body),
         "files" => call.sim.shelf.add(call, body),
-        _ => Err(unknown(path)),
+        path => Err(unknown(path)),
     }
 }
 
-fn look_up(call: &Call<'_>, path: &str) -> Result<Answer, Refusal> {
-    let value = match path.split_once('/') {
-        None if path == "models" => json!({"object": "list", "data": MODELS.map(model)}),
-        None if path == "files" => call.sim.shelf.list(),
-        Some(("models", id)) if MODELS.contains(&id) => model(id),
+fn look_up(call: &Call<'_>, place: &Place) -> Result<Answer, Refusal> {
+    let value = match place.rest.split_once('/') {
+        None if matches!(&*place.rest, "models" | "foundation-models") => list(place.voice),
+        None if place.rest == "files" => call.sim.shelf.list(),
+        Some(("api", "tags")) => list(place.voice),
+        Some(("api", "version")) => json!({"version": "0.0.0"}),
+        Some(("models", id)) if MODELS.contains(&id) => model(place.voice, id),
         Some(("models", id)) => return Err(Refusal::model_not_found(id)),
         Some(("files", id)) => call.sim.shelf.find(id)?,
-        _ => return Err(unknown(path)),
+        _ => return Err(unknown(&place.rest)),
     };
-    Ok(Answer::value(&value, std::time::Duration::ZERO))
+    Ok(Answer::value(&value, Duration::ZERO))
 }
 
-fn model(id: &str) -> Value {
-    json!({"id": id, "object": "model", "created": MODELS_CREATED, "owned_by": "tollgate"})
-}
-
-fn unknown(path: &str) -> Refusal {
+pub(super) fn unknown(path: &str) -> Refusal {
     Refusal::Error {
         status: StatusCode::NOT_FOUND,
         code: Some("unknown_url"),

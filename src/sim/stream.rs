@@ -29,6 +29,8 @@ pub(super) enum SimBody {
 pub(super) enum Cut {
     After(usize),
     Midway,
+    /// The body ends as bodies do, but the stream has not come to its end.
+    Silent(usize),
 }
 
 /// Ends a cut stream; the server then drops the connection (HTTP/1) or resets the stream (HTTP/2).
@@ -62,13 +64,16 @@ pub(super) struct Stream {
     gap: Duration,
     paced: bool,
     events_left: Option<usize>,
+    breaks: bool,
+    /// What is sent last, where not everything is.
+    last: Option<Bytes>,
     break_at: Option<Instant>,
 }
 
 impl Stream {
     pub fn new(segments: Vec<Segment>, pace: &Pace) -> Self {
         let events_left = pace.cut.map(|cut| match cut {
-            Cut::After(events) => events,
+            Cut::After(events) | Cut::Silent(events) => events,
             Cut::Midway => segments.iter().map(Segment::events).sum::<usize>() / 2,
         });
         Self {
@@ -79,8 +84,15 @@ impl Stream {
             gap: pace.gap,
             paced: !(pace.first + pace.gap).is_zero(),
             events_left,
+            breaks: !matches!(pace.cut, Some(Cut::Silent(_))),
+            last: None,
             break_at: None,
         }
+    }
+
+    /// Ends with `last` instead of what would come after so many events.
+    pub fn fail_after(&mut self, events: usize, last: Bytes) {
+        (self.events_left, self.breaks, self.last) = (Some(events), false, Some(last));
     }
 
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -150,6 +162,10 @@ impl Body for SimBody {
             Self::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Stream(stream) => stream,
         };
+        if stream.events_left == Some(0) && !stream.breaks {
+            stream.segments.clear();
+            return Poll::Ready(stream.last.take().map(|bytes| Ok(Frame::data(bytes))));
+        }
         if stream.events_left == Some(0) {
             ready!(stream.poll_break(cx));
             return Poll::Ready(Some(Err(Broken)));
@@ -167,7 +183,7 @@ impl Body for SimBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
-            Self::Stream(stream) => stream.segments.is_empty(),
+            Self::Stream(stream) => stream.segments.is_empty() && stream.last.is_none(),
         }
     }
 

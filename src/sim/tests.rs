@@ -11,6 +11,12 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod anthropic;
+mod bedrock;
+mod cohere;
+mod gemini;
+mod openai;
+
 struct Vendor {
     address: std::net::SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -67,8 +73,14 @@ impl Vendor {
     }
 
     async fn send(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Got {
+        self.send_as("x-plain", method, path, body).await
+    }
+
+    /// With a header that says whose client it is.
+    async fn send_as(&self, header: &str, method: Method, path: &str, body: impl Into<Bytes>) -> Got {
         let uri = format!("http://{}{path}", self.address);
-        let request = Request::builder().method(method).uri(uri).body(Full::new(body.into())).unwrap();
+        let request = Request::builder().method(method).uri(uri).header(header, "2023-06-01");
+        let request = request.body(Full::new(body.into())).unwrap();
         let (head, mut incoming) = self.client.request(request).await.unwrap().into_parts();
         let (mut body, mut whole) = (Vec::new(), true);
         while let Some(frame) = incoming.frame().await {
@@ -184,7 +196,11 @@ async fn two_tools_are_called_at_once_with_arguments_that_fit() {
     }
 
     let mut answered = ask("m", json!({"tools": tools}));
-    answered["messages"].as_array_mut().unwrap().push(json!({"role": "tool", "content": "12"}));
+    let calls = json!([{"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]);
+    answered["messages"].as_array_mut().unwrap().extend([
+        json!({"role": "assistant", "content": null, "tool_calls": calls}),
+        json!({"role": "tool", "tool_call_id": "c1", "content": "12"}),
+    ]);
     for body in [answered, ask("m", json!({"tools": tools, "tool_choice": "none"}))] {
         assert_eq!(
             vendor.post("/chat/completions", body).await.json()["choices"][0]["finish_reason"],

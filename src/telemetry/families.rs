@@ -88,6 +88,11 @@ fn exclusions(registry: &Registry) -> IntCounterVec {
     counters(registry, "exclusions_total", help, &["route", "upstream", "reason"])
 }
 
+fn renewals(registry: &Registry) -> IntCounterVec {
+    let help = "Renewals of the credentials that a cloud gives out for an upstream: ok or failed.";
+    counters(registry, "credential_renewals_total", help, &["upstream", "result"])
+}
+
 /// What is measured by upstream.
 pub struct UpstreamFamilies {
     pub attempts: IntCounterVec,
@@ -98,6 +103,7 @@ pub struct UpstreamFamilies {
     pub key_state: IntGaugeVec,
     pub probes: IntCounterVec,
     pub spared: SparedFamilies,
+    pub credentials: IntCounterVec,
 }
 
 impl UpstreamFamilies {
@@ -146,6 +152,7 @@ impl UpstreamFamilies {
                 &["upstream", "result"],
             ),
             spared: SparedFamilies::new(registry),
+            credentials: renewals(registry),
         }
     }
 }

@@ -40,6 +40,12 @@ pub enum EndpointKind {
     Images,
     Audio,
     Responses,
+    /// Anthropic's `/v1/messages`.
+    Messages,
+    /// Google's `generateContent` and `streamGenerateContent`.
+    GenerateContent,
+    /// How many tokens a prompt has, in either's words.
+    CountTokens,
     Rerank,
     Models,
     /// Sessions, conversations and stored completions, where the gateway keeps them.
@@ -57,6 +63,9 @@ impl EndpointKind {
             EndpointKind::Images => "images",
             EndpointKind::Audio => "audio",
             EndpointKind::Responses => "responses",
+            EndpointKind::Messages => "messages",
+            EndpointKind::GenerateContent => "generate_content",
+            EndpointKind::CountTokens => "count_tokens",
             EndpointKind::Rerank => "rerank",
             EndpointKind::Models => "models",
             EndpointKind::Sessions => "sessions",

@@ -50,3 +50,32 @@ impl RareCounts {
         }
     }
 }
+
+/// Renewals of an upstream's credentials. Most upstreams have keys, and none of these series.
+pub struct RenewalCounts {
+    family: IntCounterVec,
+    upstream: String,
+    gone: AtomicBool,
+}
+
+impl RenewalCounts {
+    pub(super) fn new(family: &IntCounterVec, upstream: &str) -> Self {
+        Self { family: family.clone(), upstream: upstream.to_owned(), gone: AtomicBool::new(false) }
+    }
+
+    /// Counts one; the other result stands beside it at zero, so that a rate sees the first failure.
+    pub fn count(&self, ok: bool) {
+        if !self.gone.load(Relaxed) {
+            let of = |result| self.family.with_label_values(&[self.upstream.as_str(), result]);
+            let (renewed, failed) = (of("ok"), of("failed"));
+            if ok { renewed.inc() } else { failed.inc() }
+        }
+    }
+
+    pub(super) fn forget(&self) {
+        self.gone.store(true, Relaxed);
+        for result in ["ok", "failed"] {
+            let _ = self.family.remove_label_values(&[self.upstream.as_str(), result]);
+        }
+    }
+}

@@ -11,7 +11,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 use super::costs::CostMetrics;
 use super::families::{TargetFamilies, UpstreamFamilies};
 use super::kinds::{EXCLUSIONS, Ended, HedgeResult};
-use super::rare::RareCounts;
+use super::rare::{RareCounts, RenewalCounts};
 use super::record::CallRecord;
 use super::streams::StreamMetrics;
 use crate::api::usage::Usage;
@@ -233,6 +233,7 @@ pub struct UpstreamMetrics {
     connections: IntGauge,
     circuit: IntGauge,
     probes: [IntCounter; PROBE_RESULTS.len()],
+    renewals: RenewalCounts,
     keys: Vec<IntGauge>,
 }
 
@@ -250,6 +251,7 @@ impl UpstreamMetrics {
             connections: families.upstream_connections.with_label_values(&[id]),
             circuit: families.circuit_state.with_label_values(&[id]),
             probes: PROBE_RESULTS.map(|result| families.probes.with_label_values(&[id, result])),
+            renewals: RenewalCounts::new(&families.credentials, id),
             keys: (0..keys)
                 .map(|key| families.key_state.with_label_values(&[id, &key.to_string()]))
                 .collect(),
@@ -298,6 +300,11 @@ impl UpstreamMetrics {
         self.probes[usize::from(!ok)].inc();
     }
 
+    /// The credentials of this upstream were renewed, or could not be.
+    pub fn credential_renewed(&self, ok: bool) {
+        self.renewals.count(ok);
+    }
+
     /// The gauge of one key, by its place in the configuration; set it to a [`KeyState`].
     pub fn key(&self, index: usize) -> Option<&IntGauge> {
         self.keys.get(index)
@@ -336,6 +343,7 @@ impl UpstreamMetrics {
         for result in PROBE_RESULTS {
             let _ = families.probes.remove_label_values(&[id, result]);
         }
+        self.renewals.forget();
         self.forget_keys(families, id, 0);
     }
 }

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
-use hyper::body::Incoming;
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Origin, Retry};
@@ -15,20 +13,13 @@ use crate::route::legs::Leg;
 use crate::telemetry::Attempt;
 use crate::upstream::call::{self, Call, Encoded};
 use crate::upstream::client::{Answer, LanePlace, SendFault};
-use crate::upstream::commit::{self, AnswerBody, Hold, NO_CONTENT, error};
+use crate::upstream::commit::{self, AnswerBody, NO_CONTENT, error};
 use crate::upstream::dispatch::{Delivery, DispatchBounds};
-use crate::upstream::opaque::Opaque;
-use crate::upstream::patience::Patience;
 use crate::upstream::payload::Payload;
 use crate::upstream::reading::Reading;
-use crate::upstream::relay::{Relay, RelayOptions};
 use crate::upstream::terms::Terms;
-use crate::upstream::throughput::Throughput;
 use crate::upstream::{Seat, Upstream};
-use crate::vendor::filtered::is_filtered;
 use crate::vendor::limits::Headroom;
-
-const EMPTIED: &str = "The upstream's moderation left nothing of the answer.";
 
 /// A failed attempt and how far it got.
 pub struct Failed {
@@ -127,11 +118,12 @@ impl AttemptOn<'_> {
         let now = begun.into_std();
         let key = seat.key;
         let encoded = self.call.encode(self.leg.route, self.leg.target, self.upstream, self.leg.model);
+        let encoded = encoded.map_err(|error| Failed::new(error, None, false))?;
         let answer = self.send(key, &encoded, begun).await?;
         if answer.resent {
             self.upstream.metrics.retried_after_send();
         }
-        let (head, body) = answer.response.into_parts();
+        let (mut head, body) = answer.response.into_parts();
         // A 429 says itself how long its key should rest, which may be less than until its limit is full.
         if head.status != StatusCode::TOO_MANY_REQUESTS
             && let Some(stated) = Headroom::read(&head.headers, SystemTime::now())
@@ -141,8 +133,12 @@ impl AttemptOn<'_> {
         if !head.status.is_success() && head.status != StatusCode::NOT_MODIFIED {
             let body = commit::read_error_body(body).await;
             let names_model = self.call.names_model();
-            let error = commit::read_failure(self.upstream, head.status, &head.headers, &body, names_model);
+            let mut error =
+                commit::read_failure(self.upstream, head.status, &head.headers, &body, names_model);
             self.bench(key, &error);
+            if !self.speaks_openai(&encoded) && !encoded.is_own {
+                error.in_openais_words();
+            }
             return Err(Failed::new(error, Some(head.status.as_u16()), true));
         }
         let status = head.status;
@@ -154,6 +150,7 @@ impl AttemptOn<'_> {
         let body = admitted
             .inspect_err(|it| self.bench(key, it))
             .map_err(|error| Failed::new(error, Some(status.as_u16()), true))?;
+        self.retitle(&mut head.headers, &body, &encoded);
         Ok(Delivery {
             status: head.status,
             headers: head.headers,
@@ -161,6 +158,8 @@ impl AttemptOn<'_> {
             upstream: Arc::clone(self.upstream),
             model,
             reading,
+            form: encoded.form.filter(|_| encoded.is_own),
+            losses: encoded.losses,
         })
     }
 
@@ -195,8 +194,11 @@ impl AttemptOn<'_> {
     async fn send(&self, key: usize, encoded: &Encoded, begun: Instant) -> Result<Answer, Failed> {
         let request = || call::request(self.call, self.upstream, key, encoded);
         let again = || encoded.payload.is_whole().then(|| request().ok()).flatten();
-        let sent = self.upstream.connections.send(request()?, again);
         let unsent = |error| Failed::new(error, None, false);
+        if let Some(credential) = &self.upstream.credential {
+            let _ = tokio::time::timeout_at(self.deadline, credential.first()).await;
+        }
+        let sent = self.upstream.connections.send(request().map_err(unsent)?, again);
         let sent = tokio::select! {
             biased;
             sent = sent => Ok(sent),
@@ -222,64 +224,6 @@ impl AttemptOn<'_> {
         }
     }
 
-    /// Takes a successful head's body as far as must be known before the client may see it.
-    async fn admit(
-        &self,
-        head: &http::response::Parts,
-        body: Incoming,
-        place: Option<LanePlace>,
-        encoded: &Encoded,
-        first_content: Instant,
-        reading: &mut Reading,
-    ) -> Result<AnswerBody, Error> {
-        let idle = Duration::from_millis(self.upstream.spec.timeouts.idle_ms);
-        let content_type = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        let opaque = |body, place| {
-            let patience = Patience::new(idle, self.deadline);
-            AnswerBody::Opaque(Box::new(Opaque::new(self.upstream, Bytes::new(), body, patience, place)))
-        };
-        if head.headers.contains_key(header::CONTENT_ENCODING) {
-            // Not asked for, so unreadable here; the client may know what to do with it.
-            return Ok(opaque(body, place));
-        }
-        if content_type.starts_with(b"text/event-stream") {
-            let held = self.more && self.call.body.is_whole();
-            let mut relay = Box::new(self.relay(body, place, encoded, held));
-            if held {
-                commit::first_content(&mut relay, self.deadline.min(first_content), reading).await?;
-            } else {
-                commit::first_sign(&mut relay, reading).await?;
-            }
-            return Ok(AnswerBody::Events(relay));
-        }
-        if !self.call.answers_json {
-            return Ok(opaque(body, place));
-        }
-        let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
-        let answer = commit::whole_answer(self.upstream, head, body, place, hold).await?;
-        if let AnswerBody::Whole(bytes) = &answer {
-            if self.refilters && is_filtered(bytes) {
-                return Err(error(self.upstream, Kind::ContentFilter, EMPTIED));
-            }
-            commit::note_whole(bytes, self.leg.model_sent(), self.bounds.token_counts, reading);
-        }
-        Ok(answer)
-    }
-
-    /// `held`: the client is to see nothing of it before it is known to be good.
-    fn relay(&self, body: Incoming, place: Option<LanePlace>, encoded: &Encoded, held: bool) -> Relay {
-        let options = RelayOptions {
-            shape: self.call.shape,
-            remove_usage_chunk: encoded.usage_injected,
-            idle: Duration::from_millis(self.upstream.spec.timeouts.idle_ms),
-            deadline: self.deadline,
-            event_bytes_max: self.bounds.event_bytes_max,
-            throughput: self.leg.route.throughput.as_ref().map(|it| Throughput::new(it, held)),
-            hears: self.heard,
-        };
-        Relay::new(options, Arc::clone(self.upstream), body, place)
-    }
-
     /// Lets the key or the model rest that the vendor refused.
     fn bench(&self, key: usize, error: &Error) {
         let (health, now) = (&self.upstream.health, std::time::Instant::now());
@@ -295,6 +239,9 @@ impl AttemptOn<'_> {
                         "the vendor refused this key or its account; the key is benched");
                 }
                 health.refuse_key(key, now);
+                if let Some(credential) = &self.upstream.credential {
+                    credential.refused();
+                }
             }
             _ => {}
         }

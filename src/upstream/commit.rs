@@ -25,6 +25,8 @@ use crate::upstream::relay::Relay;
 use crate::vendor::failure::{Failure, is_error_in_success};
 
 static USAGE: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(b"\"usage\""));
+/// Google's name of it.
+static USAGE_METADATA: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(b"\"usageMetadata\""));
 static SERVICE_TIER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"service_tier\""));
 
 /// How far before an answer's end its service tier is looked for, in bytes. It stands beside the usage; one further
@@ -196,8 +198,8 @@ pub fn note_whole(answer: &[u8], model: &str, counts: TokenCounts, reading: &mut
 }
 
 /// Fields whose text a model wrote.
-const WRITTEN: [&str; 7] =
-    ["content", "reasoning_content", "reasoning", "refusal", "text", "arguments", "name"];
+const WRITTEN: [&str; 8] =
+    ["content", "reasoning_content", "reasoning", "refusal", "text", "thinking", "arguments", "name"];
 
 /// Tokens of what `model` wrote in a whole answer, for one that comes without a count.
 fn text_tokens_of(answer: &[u8], model: &str, counts: TokenCounts) -> u64 {
@@ -205,9 +207,14 @@ fn text_tokens_of(answer: &[u8], model: &str, counts: TokenCounts) -> u64 {
     struct Answer {
         choices: Option<Vec<Value>>,
         output: Option<Vec<Value>>,
+        /// Anthropic's.
+        content: Option<Vec<Value>>,
+        /// Google's.
+        candidates: Option<Vec<Value>>,
     }
     let Ok(answer) = serde_json::from_slice::<Answer>(answer) else { return 0 };
-    let parts = answer.choices.iter().chain(&answer.output).flatten();
+    let lists = [&answer.choices, &answer.output, &answer.content, &answer.candidates];
+    let parts = lists.into_iter().flatten().flatten();
     parts.map(|it| written(it, &|text| counts.text_tokens(model, text.as_bytes()))).sum()
 }
 
@@ -230,12 +237,13 @@ fn written(part: &Value, tokens: &dyn Fn(&str) -> u64) -> u64 {
 fn usage_of(answer: &[u8]) -> Option<UsageBody> {
     #[derive(serde::Deserialize)]
     struct Answer {
-        #[serde(default, deserialize_with = "lenient_usage")]
+        #[serde(default, alias = "usageMetadata", deserialize_with = "lenient_usage")]
         usage: Option<UsageBody>,
     }
-    let at = USAGE.rfind(answer)?;
+    let found = [&USAGE, &USAGE_METADATA].map(|it| it.rfind(answer).map(|at| at + it.needle().len()));
+    let behind = found.into_iter().flatten().max()?;
     // It stands near the end, and reading on from there spares the rest; what stands elsewhere is read in full.
-    if let Some(behind) = answer[at + USAGE.needle().len()..].trim_ascii_start().strip_prefix(b":")
+    if let Some(behind) = answer[behind..].trim_ascii_start().strip_prefix(b":")
         && let Some(Ok(usage)) = serde_json::Deserializer::from_slice(behind).into_iter::<UsageBody>().next()
         && usage.usage().is_some()
     {
@@ -279,6 +287,10 @@ mod tests {
             r#"{"usage":{"prompt_tokens":1,"completion_tokens":2},"tools":[{"usage":{"type":"string"}}]}"#,
             Some((1, 2)),
         );
+        check(
+            r#"{"candidates":[],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":2},"modelVersion":"g"}"#,
+            Some((1, 2)),
+        );
         check(r#"{"usage":null}"#, None);
         check(r#"{"usage":{}}"#, None);
         check(r#"{"choices":[]}"#, None);
@@ -314,6 +326,11 @@ mod tests {
             &["Well, well"],
         );
         check(r#"{"choices":[{"text":"old"}]}"#, &["old"]);
+        check(
+            r#"{"type":"message","content":[{"type":"thinking","thinking":"Well"},{"type":"text","text":"Hi"}]}"#,
+            &["Well", "Hi"],
+        );
+        check(r#"{"candidates":[{"content":{"parts":[{"text":"Hi there"}]}}]}"#, &["Hi there"]);
         check(r#"{"data":[{"text":"x"}]}"#, &[]);
         check("no JSON", &[]);
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
+use crate::dialect::Dialect;
+use crate::dialect::loss::Losses;
 use crate::error::{Error, Kind, Retry};
 use crate::health::{RetryPass, RetryRules};
 use crate::price::tokenizer::TokenCounts;
@@ -50,6 +52,10 @@ pub struct Delivery {
     pub model: Arc<str>,
     /// What was read of the answer so far.
     pub reading: Reading,
+    /// The client's own dialect, where the answer is in it; None: in chat's, or in none.
+    pub form: Option<Dialect>,
+    /// What the target could not be told.
+    pub losses: Losses,
 }
 
 /// Serves calls over the upstreams of one snapshot.

@@ -23,8 +23,14 @@ use crate::upstream::terms::Terms;
 /// Whether a call may be asked twice at once: it is held whole, its answer is text or numbers, and it is not the rest of one
 /// that broke off.
 fn may_be_doubled(call: &Call) -> bool {
-    let kinds =
-        [EndpointKind::Chat, EndpointKind::Completions, EndpointKind::Responses, EndpointKind::Embeddings];
+    let kinds = [
+        EndpointKind::Chat,
+        EndpointKind::Completions,
+        EndpointKind::Responses,
+        EndpointKind::Messages,
+        EndpointKind::GenerateContent,
+        EndpointKind::Embeddings,
+    ];
     matches!(call.body, CallBody::Json { .. }) && kinds.contains(&call.kind) && call.said.is_none()
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use http::HeaderValue;
 use http::uri::{Authority, Scheme};
+use http::{HeaderName, HeaderValue};
 
 use crate::error::Error;
 use crate::health::{CircuitState, KeyState, UpstreamHealth};
@@ -14,22 +14,29 @@ use crate::names::ModelName;
 use crate::route::target::Experience;
 use crate::telemetry::series::{self, UpstreamMetrics};
 use crate::upstream::client::Connections;
+use crate::upstream::credential::Credential;
 use crate::upstream::dial::Dialer;
 use crate::upstream::places::{HeldPlace, Places};
 use crate::upstream::spec::UpstreamSpec;
+use crate::vendor::quirks::Quirks;
 
+pub mod address;
+mod admit;
 pub mod attempt;
 pub mod backoff;
 pub mod bill;
+pub mod body_edit;
 pub mod call;
 pub mod client;
 pub mod commit;
 pub mod continuation;
+pub mod credential;
 pub mod dial;
 pub mod dispatch;
 mod exhausted;
 pub mod finish;
 pub mod hedge;
+pub mod mending;
 pub mod opaque;
 pub mod options;
 pub mod past;
@@ -44,6 +51,8 @@ pub mod spec;
 pub mod terms;
 pub mod throughput;
 mod tls;
+pub mod translation;
+pub mod wording;
 
 /// Shorter values, such as a tier's name in a header, are no secrets and would mangle words.
 const MASKED_BYTES_MIN: usize = 8;
@@ -56,6 +65,8 @@ pub struct Upstream {
     pub metrics: Arc<UpstreamMetrics>,
     pub connections: Connections,
     pub places: Places,
+    /// What its models want otherwise.
+    pub quirks: Quirks,
     /// Models the vendor listed; empty until it first did.
     pub listed: ArcSwap<Vec<String>>,
     /// What its models showed of themselves, as routes name them. Bounded by the configuration; locked only while one
@@ -64,8 +75,10 @@ pub struct Upstream {
     scheme: Scheme,
     authority: Authority,
     base_path: String,
-    /// `Authorization` values in the order of `spec.keys`, marked sensitive.
-    authorizations: Vec<HeaderValue>,
+    /// The header that each key goes into, in the order of `spec.keys`; the values are marked sensitive.
+    authorizations: Vec<(HeaderName, HeaderValue)>,
+    /// What a cloud gives out in the place of keys.
+    pub credential: Option<Credential>,
 }
 
 /// What an attempt needs of its upstream: which key to use, and leave to be one of its calls.
@@ -82,26 +95,18 @@ impl Upstream {
         let (Some(scheme), Some(authority)) = (spec.base_url.scheme(), spec.base_url.authority()) else {
             return Err("base_url needs a scheme and a host".into());
         };
-        let authorizations = spec
-            .keys
-            .iter()
-            .map(|key| {
-                let mut value = HeaderValue::try_from(format!("Bearer {}", key.reveal()))
-                    .map_err(|_| "a key holds characters that no header may hold".to_owned())?;
-                value.set_sensitive(true);
-                Ok(value)
-            })
-            .collect::<Result<_, String>>()?;
         Ok(Self {
             health: Arc::new(UpstreamHealth::new(spec.circuit.clone(), spec.keys.len())),
             connections: Connections::new(dialer, spec.http2),
             places: Places::new(&spec.concurrency, spec.keys.len()),
+            quirks: Quirks::of(&spec.vendor, &spec.quirks),
             listed: ArcSwap::default(),
             experience: Mutex::default(),
             scheme: scheme.clone(),
             authority: authority.clone(),
             base_path: spec.base_url.path().trim_end_matches('/').to_owned(),
-            authorizations,
+            authorizations: authorizations(&spec)?,
+            credential: spec.credential.clone().map(Credential::new),
             metrics,
             spec,
         })
@@ -189,6 +194,11 @@ impl Upstream {
                 masked = masked.replace(secret, "***");
             }
         }
+        for secret in self.credential.iter().flat_map(Credential::secrets) {
+            if secret.reveal().len() >= MASKED_BYTES_MIN && masked.contains(secret.reveal()) {
+                masked = masked.replace(secret.reveal(), "***");
+            }
+        }
         masked
     }
 
@@ -202,4 +212,16 @@ impl Upstream {
         let values = query.map(|(_, value)| value);
         keys.chain(headers).chain(values).chain([self.authority.as_str(), self.authority.host()])
     }
+}
+
+/// What each key is shown as.
+fn authorizations(spec: &UpstreamSpec) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+    let Some((name, before)) = spec.manners.auth.key_header() else { return Ok(Vec::new()) };
+    let shown = spec.keys.iter().map(|key| {
+        let mut value = HeaderValue::try_from(format!("{before}{}", key.reveal()))
+            .map_err(|_| "a key holds characters that no header may hold".to_owned())?;
+        value.set_sensitive(true);
+        Ok((name.clone(), value))
+    });
+    shown.collect()
 }

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::dialect::Dialect;
 use crate::health::CircuitOptions;
 use crate::names::{ModelName, Secret};
 use crate::price::options::PriceOptions;
+use crate::upstream::credential::options::{AwsOptions, EntraOptions, GoogleOptions};
+use crate::vendor::auth::AuthStyle;
 use crate::vendor::models::FactOptions;
+use crate::vendor::quirks::options::QuirkOptions;
 
 /// One configured endpoint of a vendor. What is not said comes from the vendor's catalogue entry.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -19,7 +23,29 @@ pub struct UpstreamOptions {
     /// Where the API lives, path included; `/chat/completions` is appended. Default: the vendor's `…_BASE_URL`
     /// variable, else the catalogue's.
     pub base_url: Option<String>,
-    /// The key sent as `Authorization: Bearer`. Default: the vendor's environment variable.
+    /// The dialects it speaks below `base_url`, the preferred one first: `chat`, `completions`, `responses`, `anthropic`,
+    /// `gemini`, `converse`, `cohere`. A call in one of them is forwarded as it is, any other is put into the first.
+    /// Default: the catalogue's.
+    pub dialects: Vec<Dialect>,
+    /// How it is shown who calls. Default: the catalogue's, else `bearer`.
+    pub auth: Option<AuthStyle>,
+    /// Region of AWS. Default: AWS_REGION, AWS_DEFAULT_REGION.
+    pub region: Option<String>,
+    /// Project of Google Cloud. Default: GOOGLE_VERTEX_PROJECT, GOOGLE_CLOUD_PROJECT.
+    pub project: Option<String>,
+    /// Location of Google Cloud. Default: GOOGLE_VERTEX_LOCATION, GOOGLE_CLOUD_LOCATION, else `global`.
+    pub location: Option<String>,
+    /// Resource of Azure. Default: AZURE_RESOURCE_NAME.
+    pub resource: Option<String>,
+    /// Version of Azure's older interface. Default: AZURE_API_VERSION, else 2024-10-21.
+    pub api_version: Option<String>,
+    /// Credentials of AWS, for `auth: aws`. Default: AWS's own variables.
+    pub aws: Option<AwsOptions>,
+    /// Credentials of Google Cloud, for `auth: google`. Default: GOOGLE_APPLICATION_CREDENTIALS.
+    pub google: Option<GoogleOptions>,
+    /// Credentials of Microsoft Entra, for `auth: entra`. Default: Azure's own variables.
+    pub entra: Option<EntraOptions>,
+    /// The key, shown as `auth` says. Default: the vendor's environment variable.
     pub key: Option<Secret>,
     /// Several keys, used in turn; empty ones are left out.
     pub keys: Vec<Option<Secret>>,
@@ -53,6 +79,10 @@ pub struct UpstreamOptions {
     pub tags: Vec<String>,
     /// What its models can do, where the catalogue does not know or is wrong.
     pub facts: Option<FactOptions>,
+    /// Where its models differ from OpenAI's chat completions, besides what is built in of the vendor. Default: none.
+    pub quirks: Vec<QuirkOptions>,
+    /// What becomes of a call that asks for something its vendor has no words for. Default drop.
+    pub unsupported: Unsupported,
     /// Not used, though configured. Default false.
     pub off: bool,
     /// Whether `stream_options` may be sent. Default: the catalogue's, else true.
@@ -67,6 +97,17 @@ pub struct UpstreamOptions {
     pub price: Option<PriceOptions>,
     /// How many calls it is sent at once.
     pub concurrency: ConcurrencyOptions,
+}
+
+/// What becomes of a call that asks for something its vendor has no words for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unsupported {
+    /// That is left out, and the rest is sent.
+    #[default]
+    Drop,
+    /// The call is refused here.
+    Error,
 }
 
 /// Calls that an upstream is sent at once, streams until their end included. Beyond them a call goes to the next target;

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::names::UpstreamId;
 use crate::route::target::Target;
 use crate::session::history::{Fitted, History};
 
@@ -23,6 +24,8 @@ pub struct Past {
     pub fresh_tokens: u64,
     /// The client's bound on the answer, in tokens.
     pub output_max: Option<u64>,
+    /// The upstream that knows all of it itself by the id that the call names: it gets the call as it is.
+    pub kept_at: Option<UpstreamId>,
     /// The last fitting, for a call is seldom sent to more than one kind of target.
     pub last: LastFitting,
 }

@@ -37,6 +37,14 @@ impl Payload {
         Self { pieces: pieces.into(), rest: None, length: Some(length), sent: None, fault: Arc::default() }
     }
 
+    /// What is held of it, in one piece.
+    pub fn joined(&self) -> Bytes {
+        match &*self.pieces {
+            [whole] => whole.clone(),
+            pieces => pieces.concat().into(),
+        }
+    }
+
     /// `pieces`, then `rest` as it comes.
     pub fn streamed(pieces: Vec<Bytes>, rest: ClientStream) -> Self {
         let length = rest.size_hint().exact().map(|it| it + total(&pieces));
@@ -64,6 +72,11 @@ impl Payload {
     /// What the client did wrong while its body was sent, if that is why it did not arrive.
     pub fn client_fault(&self) -> Option<&Error> {
         self.fault.get()
+    }
+
+    /// The part of it that is held.
+    pub fn pieces(&self) -> &[Bytes] {
+        &self.pieces
     }
 
     /// Whether a part of it comes from the client while it is sent.

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::upstream::Upstream;
 use crate::upstream::call::{add_headers, uri};
+use crate::upstream::credential;
 use crate::upstream::payload::{Outgoing, Payload};
 
 /// A listing is read up to here, in bytes; the longest seen is OpenRouter's, at half a megabyte.
@@ -65,6 +66,9 @@ async fn probe(upstream: &Upstream, path: &str) -> bool {
 }
 
 async fn ask(upstream: &Upstream, path: &str) -> bool {
+    if let Some(credential) = &upstream.credential {
+        credential.first().await;
+    }
     let Some(request) = request(upstream, path) else { return false };
     let Ok(answer) = upstream.connections.send(request, || None).await else { return false };
     let status = answer.response.status();
@@ -73,6 +77,7 @@ async fn ask(upstream: &Upstream, path: &str) -> bool {
     }
     let body = Limited::new(answer.response.into_body(), LISTING_BYTES_MAX).collect().await;
     if status.is_success()
+        && upstream.spec.manners.probe_lists
         && let Ok(body) = body
     {
         learn(upstream, &body.to_bytes());
@@ -81,32 +86,105 @@ async fn ask(upstream: &Upstream, path: &str) -> bool {
 }
 
 fn request(upstream: &Upstream, path: &str) -> Option<Request<Outgoing>> {
-    let mut request = Request::new(Payload::held(Vec::new()).outgoing());
+    let payload = Payload::held(Vec::new());
+    let mut request = Request::new(payload.outgoing());
     *request.method_mut() = Method::GET;
     *request.uri_mut() = uri(upstream, path).ok()?;
     let mut headers = HeaderMap::new();
     add_headers(&mut headers, upstream, 0);
     *request.headers_mut() = headers;
+    credential::show(upstream, &mut request, &payload).ok()?;
     Some(request)
 }
 
-#[derive(Deserialize)]
-struct Listed {
-    id: String,
-}
-
-#[derive(Deserialize)]
+/// A listing in one of the forms that vendors have: OpenAI's, Anthropic's and most others' `data`; Ollama's, Google's and
+/// Cohere's `models`; Vertex' `publisherModels`; what Bedrock calls summaries.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct Listing {
-    data: Vec<Listed>,
+    #[serde(alias = "models", alias = "publisherModels")]
+    data: Option<Vec<Listed>>,
+    #[serde(alias = "inferenceProfileSummaries")]
+    model_summaries: Option<Vec<Listed>>,
 }
 
-/// Remembers the models of `{"data":[{"id"}]}` or of a bare list; anything else teaches nothing.
+/// One model, by whichever name it has; of two the first that is given.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    id: Option<String>,
+    /// Ollama's, the same as its `name`.
+    model: Option<String>,
+    name: Option<String>,
+    model_id: Option<String>,
+    inference_profile_id: Option<String>,
+}
+
+impl Listed {
+    /// As calls name it: Google lists `models/gemini-…`, Vertex `publishers/google/models/gemini-…`.
+    fn into_id(self) -> Option<String> {
+        if let Some(id) = self.id.or(self.model_id).or(self.inference_profile_id).or(self.model) {
+            return Some(id);
+        }
+        let name = self.name?;
+        let listed = name.strip_prefix("models/").or_else(|| name.split_once("/models/").map(|(_, it)| it));
+        Some(listed.unwrap_or(&name).to_owned())
+    }
+}
+
+/// Remembers the models of a listing, or of a bare list; anything else teaches nothing.
 fn learn(upstream: &Upstream, body: &Bytes) {
-    let list = serde_json::from_slice::<Listing>(body)
-        .map(|it| it.data)
-        .or_else(|_| serde_json::from_slice::<Vec<Listed>>(body));
-    if let Ok(list) = list {
-        let ids: Vec<String> = list.into_iter().map(|it| it.id).take(LISTED_MAX).collect();
+    if let Some(ids) = listed(body) {
         upstream.listed.store(Arc::new(ids));
+    }
+}
+
+fn listed(body: &[u8]) -> Option<Vec<String>> {
+    let list = match body.trim_ascii_start().first()? {
+        b'[' => serde_json::from_slice::<Vec<Listed>>(body).ok()?,
+        _ => {
+            let listing = serde_json::from_slice::<Listing>(body).ok()?;
+            listing.data.or(listing.model_summaries)?
+        }
+    };
+    Some(list.into_iter().filter_map(Listed::into_id).take(LISTED_MAX).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listings_of_all_vendors_are_read() {
+        let check = |body: &str, ids: Option<&[&str]>| {
+            let ids = ids.map(|it| it.iter().map(|it| it.to_string()).collect());
+            assert_eq!(listed(body.as_bytes()), ids, "{body}");
+        };
+        check(
+            r#"{"object":"list","data":[{"id":"gpt-x"},{"id":"gpt-y","owned_by":1}]}"#,
+            Some(&["gpt-x", "gpt-y"]),
+        );
+        check(r#"[{"id":"a/b"}]"#, Some(&["a/b"]));
+        check(
+            r#"{"data":[{"type":"model","id":"claude-x","display_name":"X"}],"has_more":false}"#,
+            Some(&["claude-x"]),
+        );
+        check(r#"{"models":[{"name":"qwen3:4b","model":"qwen3:4b","size":1}]}"#, Some(&["qwen3:4b"]));
+        check(r#"{"models":[{"name":"llama3:latest"}]}"#, Some(&["llama3:latest"]));
+        check(r#"{"models":[{"name":"models/gemini-x","displayName":"X"}]}"#, Some(&["gemini-x"]));
+        check(r#"{"publisherModels":[{"name":"publishers/google/models/gemini-x"}]}"#, Some(&["gemini-x"]));
+        check(r#"{"models":[{"name":"command-a","endpoints":["chat"]}]}"#, Some(&["command-a"]));
+        check(
+            r#"{"modelSummaries":[{"modelArn":"arn:…","modelId":"amazon.nova-x","modelName":"X"}]}"#,
+            Some(&["amazon.nova-x"]),
+        );
+        check(
+            r#"{"inferenceProfileSummaries":[{"inferenceProfileId":"us.amazon.nova-x"}]}"#,
+            Some(&["us.amazon.nova-x"]),
+        );
+        check(r#"{"models":[]}"#, Some(&[]));
+        for nothing in ["", "{}", r#"{"data":1}"#, r#"{"data":null}"#, "ok", "1"] {
+            check(nothing, None);
+        }
     }
 }

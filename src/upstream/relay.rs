@@ -1,6 +1,8 @@
 //! Relays a vendor's event stream to the client: pulled by hyper, frame in, frame out, no task and no channel, so that
 //! the client's pace is the vendor's. Reads along for usage, errors and the end; changes nothing but the injected chunk.
 
+mod fault;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,20 +10,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
-use crate::error::{Error, Kind, Origin};
+use crate::error::{Error, Kind};
 use crate::upstream::Upstream;
 use crate::upstream::client::LanePlace;
 use crate::upstream::patience::Patience;
 use crate::upstream::reading::Reading;
 use crate::upstream::throughput::{TOO_SLOW, Throughput};
-use crate::vendor::failure::Failure;
+use crate::upstream::translation::{Listener, Translation};
 use crate::vendor::said::Said;
 use crate::vendor::sse::{self, Splitter};
 use crate::vendor::stream::{EventFacts, StreamShape};
@@ -29,6 +30,10 @@ use crate::vendor::stream::{EventFacts, StreamShape};
 /// What a relay needs to know of its call.
 pub struct RelayOptions {
     pub shape: StreamShape,
+    /// Puts what comes into chat's chunks, where it is in another dialect.
+    pub translation: Option<Translation>,
+    /// Reads what is in another dialect and stays so.
+    pub listener: Option<Listener>,
     /// The usage chunk was our wish, not the client's.
     pub remove_usage_chunk: bool,
     pub idle: Duration,
@@ -58,6 +63,8 @@ pub struct Relay {
     ended: bool,
     /// A failure that was read behind events that go out first.
     failure: Option<Error>,
+    /// The same of a translation.
+    fault: Option<Error>,
     _place: Option<LanePlace>,
 }
 
@@ -67,6 +74,9 @@ const HELD_BYTES_MAX: usize = 256 << 10;
 /// What may still come behind `[DONE]` before its connection is given up, in bytes and time.
 const DRAIN_BYTES_MAX: usize = 64 << 10;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+const TOO_LONG: &str =
+    "An event of the upstream's stream is larger than the gateway takes (`limits.event_bytes_max`).";
 
 enum Step {
     Events(Bytes),
@@ -93,6 +103,7 @@ impl Relay {
             done: false,
             ended: false,
             failure: None,
+            fault: None,
             _place: place,
         }
     }
@@ -209,6 +220,8 @@ impl Relay {
             if let Some(events) = self.read_events(reading)? {
                 return Poll::Ready(Ok(Step::Events(events)));
             }
+            // What was told before a fault of the translation goes out first.
+            self.failure = self.failure.take().or_else(|| self.fault.take());
             if self.failure.is_some() {
                 continue;
             }
@@ -223,7 +236,9 @@ impl Relay {
                 }
                 Poll::Ready(None) => {
                     self.ended = true;
-                    if let Some(last) = self.last_event(reading) {
+                    if self.options.translation.is_some() {
+                        self.translate(None);
+                    } else if let Some(last) = self.last_event(reading) {
                         return Poll::Ready(Ok(Step::Events(last)));
                     }
                 }
@@ -242,9 +257,25 @@ impl Relay {
         if let Some(throughput) = &mut self.options.throughput {
             throughput.came(now);
         }
-        if let Ok(data) = frame.into_data() {
-            self.splitter.push(data);
+        match frame.into_data() {
+            Ok(data) if self.options.translation.is_some() => self.translate(Some(data)),
+            Ok(data) => self.splitter.push(data),
+            Err(_) => {}
         }
+    }
+
+    /// Takes the next of a stream in another dialect, or its end.
+    fn translate(&mut self, data: Option<Bytes>) {
+        let Some(translation) = &mut self.options.translation else { return };
+        let mut chunks = Vec::new();
+        let result = match data {
+            Some(data) => translation.take(data, &mut chunks),
+            None => translation.end(&mut chunks),
+        };
+        if !chunks.is_empty() {
+            self.splitter.push(chunks.into());
+        }
+        self.fault = result.err().map(|it| self.untranslated(it));
     }
 
     fn note_wait(&mut self, reading: &mut Reading) {
@@ -260,7 +291,7 @@ impl Relay {
         loop {
             let peeked = self.splitter.peek();
             let Ok(event) = peeked else {
-                return Err(self.error(Kind::VendorFailed, "An event of the upstream's stream is larger than the gateway takes (`limits.event_bytes_max`)."));
+                return Err(self.error(Kind::VendorFailed, TOO_LONG));
             };
             let Some(event) = event else { return Ok(self.splitter.take()) };
             let Some(data) = sse::data(event) else {
@@ -268,9 +299,11 @@ impl Relay {
                 continue;
             };
             // A skim does not see how much text there is.
-            let facts = match self.content_seen && self.options.throughput.is_none() {
-                true => self.options.shape.skim(&data),
-                false => self.options.shape.read(&data),
+            let skims = self.content_seen && self.options.throughput.is_none();
+            let facts = match (&mut self.options.listener, skims) {
+                (Some(listener), _) => listener.hear(event, &data),
+                (None, true) => self.options.shape.skim(&data),
+                (None, false) => self.options.shape.read(&data),
             };
             if facts.error {
                 let said = Bytes::copy_from_slice(&data);
@@ -318,7 +351,10 @@ impl Relay {
         if !whole {
             return None;
         }
-        let facts = self.options.shape.read(&data);
+        let facts = match &mut self.options.listener {
+            Some(listener) => listener.hear(&rest, &data),
+            None => self.options.shape.read(&data),
+        };
         if facts.error {
             let said = Bytes::copy_from_slice(&data);
             self.failure = Some(self.vendor_error(&said));
@@ -340,23 +376,5 @@ impl Relay {
             true => Ok(Step::End),
             false => Err(self.error(Kind::Cut, "The upstream's answer ended before it was complete.")),
         }
-    }
-
-    fn error(&self, kind: Kind, message: &str) -> Error {
-        Error::new(kind, Origin::Upstream(self.upstream.spec.id.clone()), message)
-    }
-
-    fn vendor_error(&self, body: &Bytes) -> Error {
-        let failure = Failure {
-            upstream: &self.upstream.spec.id,
-            status: StatusCode::OK,
-            headers: &HeaderMap::new(),
-            body,
-            names_model: true,
-        };
-        let mut error = self.upstream.discreet(failure.read());
-        // The body is an event, not the answer it would be passed on as.
-        error.body = None;
-        error
     }
 }

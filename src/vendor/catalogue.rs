@@ -1,10 +1,13 @@
-//! What is known about each vendor that speaks the OpenAI dialect: data from `catalogue.yaml`, built in.
+//! What is known about each vendor: data from `catalogue.yaml`, built in.
 //! Called by `config` when upstreams are completed. No I/O.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+
+use super::auth::AuthStyle;
+use crate::dialect::Dialect;
 
 /// The vendor id for endpoints that no entry describes.
 pub const OPENAI_COMPATIBLE: &str = "openai-compatible";
@@ -24,13 +27,39 @@ pub struct CatalogueEntry {
     #[serde(default)]
     pub env: Vec<String>,
     #[serde(default)]
+    pub key_env: Vec<String>,
+    #[serde(default)]
+    pub places: BTreeMap<String, Place>,
+    #[serde(default = "yes")]
+    pub discovered: bool,
+    #[serde(default)]
+    pub auth: AuthStyle,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    #[serde(default)]
+    pub path: Option<String>,
+    #[serde(default)]
+    pub stream_path: Option<String>,
+    #[serde(default)]
+    pub body: BTreeMap<String, String>,
+    #[serde(default)]
     pub prefixes: Vec<String>,
     #[serde(default)]
     pub probe: Option<String>,
     #[serde(default = "yes")]
+    pub probe_lists: bool,
+    #[serde(default = "yes")]
     pub key_required: bool,
     #[serde(default = "yes")]
     pub stream_usage: bool,
+    #[serde(default = "chat")]
+    pub dialects: Vec<Dialect>,
+    #[serde(default)]
+    pub bases: BTreeMap<Dialect, String>,
+    #[serde(default)]
+    pub rest: Option<String>,
     #[serde(default)]
     pub models: Vec<String>,
     #[serde(default)]
@@ -39,8 +68,20 @@ pub struct CatalogueEntry {
     pub calls_max_by_model: BTreeMap<String, u32>,
 }
 
+/// Where the text for one placeholder comes from.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Place {
+    pub env: Vec<String>,
+    pub default: Option<String>,
+}
+
 fn yes() -> bool {
     true
+}
+
+fn chat() -> Vec<Dialect> {
+    vec![Dialect::Chat]
 }
 
 static CATALOGUE: LazyLock<Vec<CatalogueEntry>> = LazyLock::new(|| {
@@ -61,6 +102,11 @@ impl CatalogueEntry {
     /// The names of its variables that end in `suffix`, the preferred one first.
     pub fn variables(&self, suffix: &str) -> impl Iterator<Item = String> {
         self.env.iter().map(move |prefix| format!("{prefix}_{suffix}"))
+    }
+
+    /// The names of the variables that may hold its key, the preferred one first.
+    pub fn key_variables(&self) -> impl Iterator<Item = String> {
+        self.key_env.iter().cloned().chain(self.variables("API_KEY"))
     }
 }
 
@@ -91,6 +137,10 @@ mod tests {
             assert_eq!(vendor.base_url.is_none(), elsewhere, "{}", vendor.id);
             assert_eq!(vendor.env.is_empty(), elsewhere, "{}", vendor.id);
             if let Some(base_url) = &vendor.base_url {
+                let filled = |text: &str, name: &str| {
+                    text.replace(&format!("{{{name}}}"), "x").replace(&format!("{{{name}-}}"), "x-")
+                };
+                let base_url = vendor.places.keys().fold(base_url.clone(), |it, name| filled(&it, name));
                 assert!(base_url.parse::<http::Uri>().is_ok_and(|it| it.host().is_some()), "{base_url}");
                 assert!(!base_url.ends_with('/'), "{base_url}");
                 assert_eq!(base_url.starts_with("http://localhost:"), !vendor.key_required, "{base_url}");
@@ -99,6 +149,23 @@ mod tests {
                 assert!(probe.starts_with('/'), "{probe}");
             }
             assert!(vendor.prefixes.iter().all(|it| !it.is_empty()), "{}", vendor.id);
+        }
+    }
+
+    #[test]
+    fn every_placeholder_is_one_that_can_be_filled() {
+        for vendor in vendors() {
+            let paths = vendor.path.iter().chain(&vendor.stream_path);
+            let texts = vendor.base_url.iter().chain(vendor.query.values()).chain(paths);
+            for name in texts.flat_map(|it| it.split('{').skip(1)).filter_map(|it| it.split('}').next()) {
+                let place = name.trim_end_matches('-');
+                let is_known = ["model", "call"].contains(&place) || vendor.places.contains_key(place);
+                assert!(is_known, "{}: {name}", vendor.id);
+            }
+            let parses = |(name, value): (&String, &String)| {
+                name.parse::<http::HeaderName>().is_ok() && value.parse::<http::HeaderValue>().is_ok()
+            };
+            assert!(vendor.headers.iter().all(parses), "{}", vendor.id);
         }
     }
 

@@ -93,6 +93,10 @@ impl Failure<'_> {
         match status {
             400 | 403 | 404 if matches!(code, "model_not_found" | "20012") => self.missing(),
             400 if cause::is_about_the_key(said) => Kind::KeyRefused,
+            // Bedrock, of a model that is not enabled in the account; its others are.
+            403 if said.message.as_deref().is_some_and(|it| it.contains("access to the model")) => {
+                self.missing()
+            }
             401..=403 => Kind::KeyRefused,
             // 1113 is GLM's "in arrears".
             429 if matches!(code, "insufficient_quota" | "billing_hard_limit_reached" | "1113") => {

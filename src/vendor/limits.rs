@@ -1,6 +1,8 @@
 //! Reads what an answer's headers say of the rate limits of the key that asked, so that a key near its limit is used less
 //! before it answers 429. One pass over the headers, without allocation. What cannot be read says nothing.
 
+pub mod told;
+
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::names::without_cloud;
+
 /// One row of `models.yaml`, which explains the fields.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,10 +130,12 @@ pub fn models() -> &'static [ModelRow] {
 
 /// What is known of a model at the vendor of that catalogue id: by its whole name or an alias, else by the name without
 /// the date at its end, of which `DATES` has the forms. A snapshot that differs from its namesake has its own row.
-/// A vendor without a row for it says nothing, whoever else serves the same model.
+/// A vendor without a row for it says nothing, whoever else serves the same model. What a cloud puts around a name is cut
+/// off where the name itself is not known.
 pub fn facts(vendor: &str, model: &str) -> Option<&'static ModelFacts> {
     let known = INDEX.get(vendor)?;
-    known.get(model).or_else(|| known.get(undated(model)?))
+    let find = |name: &str| known.get(name).or_else(|| known.get(undated(name)?));
+    find(model).or_else(|| find(without_cloud(model)))
 }
 
 /// The name without the date at its end; `None` where there is none.
@@ -226,8 +230,11 @@ mod tests {
         for row in models() {
             assert!(!row.vendors.is_empty(), "{}", row.model);
             for vendor in &row.vendors {
-                // By id: an alias of a vendor would never be asked for.
-                assert!(catalogue::vendors().iter().any(|it| it.id == *vendor), "{}: {vendor}", row.model);
+                // By id: an alias of a vendor would never be asked for. Clouds serve the models of others.
+                let clouds = ["azure", "azure-classic", "bedrock", "vertex", "vertex-anthropic"];
+                let is_cloud = clouds.contains(&vendor.as_str());
+                let is_known = catalogue::vendors().iter().any(|it| it.id == *vendor);
+                assert!(is_known || is_cloud, "{}: {vendor}", row.model);
             }
         }
     }
@@ -282,8 +289,8 @@ mod tests {
         let (yes, no, unknown) = (Some(true), Some(false), None);
         check("openai", "gpt-6-astra", 1_050_000, 128_000, [yes, no, yes, yes]);
         check("openai", "gpt-4o-mini", 128_000, 16_384, [yes, yes, yes, no]);
-        check("anthropic", "claude-opus-5-5", 1_000_000, 128_000, [yes, yes, no, yes]);
-        check("anthropic", "claude-haiku-4-5", 200_000, 64_000, [yes, yes, no, yes]);
+        check("anthropic", "claude-opus-5-5", 1_000_000, 128_000, [yes, yes, yes, yes]);
+        check("anthropic", "claude-haiku-4-5", 200_000, 64_000, [yes, yes, yes, yes]);
         check("gemini", "gemini-4-argon", 1_048_576, 65_536, [yes, yes, yes, yes]);
         check("deepseek", "deepseek-v4-pro", 1_000_000, 384_000, [no, yes, unknown, yes]);
         check("moonshot-cn", "kimi-k2.5", 262_144, 262_144, [yes, yes, yes, yes]);
@@ -315,6 +322,17 @@ mod tests {
         check("openai", "gpt-4o-2024-08-06", Some("gpt-4o"));
         check("anthropic", "claude-haiku-4-5-20251001", Some("claude-haiku-4-5"));
         check("ark-intl", "seed-2-0-lite-260228", Some("seed-2-0-lite"));
+        for region in ["", "us.", "eu.", "global.", "apac."] {
+            let name = format!("{region}anthropic.claude-haiku-4-5-20251001-v1:0");
+            check("bedrock", &name, Some("claude-haiku-4-5"));
+        }
+        check("bedrock", "jp.anthropic.claude-opus-5-5", Some("claude-opus-5-5"));
+        check("bedrock", "anthropic.claude-opus-4-6-v1", Some("claude-opus-4-6"));
+        check("bedrock", "us.amazon.nova-pro-v1:0", Some("amazon.nova-pro"));
+        check("vertex-anthropic", "claude-opus-4-5@20251101", Some("claude-opus-4-5"));
+        check("vertex", "google/gemini-3.8-flash", Some("gemini-3.8-flash"));
+        check("azure", "gpt-5.4-2026-03-05", Some("gpt-5.4"));
+        check("bedrock", "anthropic.claude-opus-9", None);
         check("openai", "gpt-4o-0806", None);
         check("openai", "-20251001", None);
         check("openai", "gpt-4o—260228", None);

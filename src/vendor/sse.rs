@@ -168,6 +168,13 @@ pub fn data(event: &[u8]) -> Option<Cow<'_, [u8]>> {
     joined
 }
 
+/// The event's name: its last `event` field; empty where it has none, or one that is no text.
+pub fn name(event: &[u8]) -> &str {
+    let names = lines(event).filter_map(|it| it.strip_prefix(b"event:"));
+    let name = names.last().map(|it| it.strip_prefix(b" ").unwrap_or(it)).unwrap_or_default();
+    str::from_utf8(name).unwrap_or_default()
+}
+
 fn data_of(line: &[u8]) -> Option<&[u8]> {
     let rest = line.strip_prefix(b"data")?;
     if rest.is_empty() {
@@ -241,6 +248,15 @@ mod tests {
         check("data\ndatab: no\ndata:  two spaces\n\n", &[Some("\n two spaces")]);
         check("\u{feff}data: bom\n\n", &[Some("bom")]);
         check("data: never ends\n", &[]);
+    }
+
+    #[test]
+    fn an_events_name_is_read() {
+        let check = |event: &str, expected: &str| assert_eq!(name(event.as_bytes()), expected, "{event:?}");
+        check("event: message_stop\ndata: {}\n\n", "message_stop");
+        check("event:x\r\n\r\n", "x");
+        check("data: event: y\n\n", "");
+        check("event: a\nevent: b\n\n", "b");
     }
 
     #[test]

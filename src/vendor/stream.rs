@@ -232,7 +232,8 @@ fn read_response_event(data: &[u8]) -> EventFacts {
     EventFacts {
         content: !preamble && !error,
         finished,
-        done: false,
+        // Nothing comes behind it.
+        done: finished,
         usage: event.response.as_ref().and_then(|it| it.usage?.usage()),
         service_tier: event.response.and_then(|it| it.service_tier),
         usage_only: false,
@@ -346,7 +347,7 @@ mod tests {
         check(
             responses,
             r#"{"type":"response.completed","response":{"error":null,"usage":{"input_tokens":3,"output_tokens":4}}}"#,
-            "content finished usage",
+            "content finished done usage",
         );
         check(
             responses,
@@ -355,7 +356,7 @@ mod tests {
         );
         check(responses, r#"{"type":"error","message":"no"}"#, "error");
         let incomplete = r#"{"type":"response.incomplete","response":{"usage":null}}"#;
-        check(responses, incomplete, "content finished");
+        check(responses, incomplete, "content finished done");
     }
 
     #[test]

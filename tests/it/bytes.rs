@@ -172,7 +172,7 @@ async fn a_body_without_a_model_gets_the_default_one() {
 async fn path_and_query_are_kept_and_the_upstreams_own_query_is_added() {
     let a = Vendor::start().await;
     let yaml = format!(
-        "default_upstream: a\nupstreams:\n  a:\n    vendor: openai-compatible\n    base_url: \"http://{}/deploy/x\"\n    query: {{ api-version: \"2024-10-21\" }}\n",
+        "default_upstream: a\nupstreams:\n  a:\n    vendor: openai-compatible\n    base_url: \"http://{}/deploy/x\"\n    dialects: [chat, responses]\n    query: {{ api-version: \"2024-10-21\" }}\n",
         a.address
     );
     let gateway = Gateway::start(&yaml).await;

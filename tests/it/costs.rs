@@ -62,7 +62,10 @@ async fn line_of(vendor: &str, model: &str, stated: &str) -> Value {
         r#"{{"id":"c","choices":[{{"index":0,"message":{{"role":"assistant","content":"x"}},"finish_reason":"stop"}}],{stated}}}"#
     );
     let a = Vendor::with([Reply::json(200, body.clone())]).await;
-    let yaml = format!("upstreams:\n  a: {{ vendor: {vendor}, key: k, base_url: \"{}\" }}\n", a.url());
+    let yaml = format!(
+        "upstreams:\n  a: {{ vendor: {vendor}, dialects: [chat], key: k, base_url: \"{}\" }}\n",
+        a.url()
+    );
     let gateway = Gateway::start(&yaml).await;
     let answer = gateway.chat(&format!("a/{model}")).await;
     assert_eq!(answer.text(), body, "the bytes are the vendor's");

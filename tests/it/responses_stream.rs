@@ -21,7 +21,10 @@ fn text(delta: &str) -> String {
 
 async fn gateway(a: &Vendor, b: &Vendor) -> Gateway {
     let upstream = |id: &str, vendor: &Vendor, key: &str| {
-        format!("  {id}: {{ vendor: openai-compatible, base_url: \"{}\"{key} }}\n", vendor.url())
+        format!(
+            "  {id}: {{ vendor: openai-compatible, base_url: \"{}\", dialects: [chat, responses]{key} }}\n",
+            vendor.url()
+        )
     };
     let key = format!(", key: {KEY}");
     let yaml = upstream("a", a, &key) + &upstream("b", b, "");

@@ -128,6 +128,11 @@ impl UsageBody {
         (counted || usage != Usage::default()).then_some(usage)
     }
 
+    /// Takes in a later count of the same call, which need not repeat what holds still: Anthropic's events.
+    pub fn update(&mut self, json: &str) {
+        each_field(json, |field, value| self.note(field, value));
+    }
+
     fn counted(&self) -> Usage {
         let (mut input, mut output) = self.sides();
         let written = self.written.max(self.written_5m + self.written_1h);

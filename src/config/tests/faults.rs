@@ -376,3 +376,23 @@ fn a_redis_that_nobody_could_connect_to_is_refused_where_it_is_written() {
     assert_eq!(plain, ["1:54: `sessions.redis.connect_ms` must be a whole number, 10 to 60000"]);
     assert_eq!(faults("sessions: { store: 'redis://h' }"), Vec::<String>::new());
 }
+
+#[test]
+fn a_quirk_that_is_wrong_is_found_where_it_stands() {
+    let yaml = "\
+upstreams:
+  openai:
+    key: k
+    quirks:
+      - { drop: [model], clamp: { n: { min: 2, max: 1 } }, set: { stream: true } }
+      - { reasoning: { efforts: { hgih: low } }, remane: {} }
+";
+    let expected = [
+        "5:18: upstream `openai`: `model` cannot be left out",
+        "5:35: upstream `openai`: `min` must not be above `max`",
+        "5:75: upstream `openai`: `stream` cannot be changed by a quirk",
+        "6:41: upstream `openai`: `hgih` is no effort; these are none, minimal, low, medium, high, xhigh, max",
+        "6:50: `upstreams.openai.quirks.1.remane` is no option; did you mean `rename`?",
+    ];
+    check(yaml, &[], &expected);
+}

@@ -1,6 +1,7 @@
 //! Whole configurations in, [`Loaded`] or faults out. Files live in a folder of the test's own.
 
 mod chat;
+mod clouds;
 mod faults;
 mod prices;
 mod reload;

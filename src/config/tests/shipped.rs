@@ -43,7 +43,7 @@ fn the_shipped_examples_load() {
     let loaded = folder.load(&keys).unwrap();
     let defaults = GatewayOptions::default();
     let options = loaded.options;
-    assert_eq!(loaded.upstreams.len(), 4);
+    assert_eq!(loaded.upstreams.len(), 7);
     assert_eq!((options.failover, options.timeouts), (defaults.failover, defaults.timeouts));
     assert_eq!((options.circuit, options.probe), (defaults.circuit, defaults.probe));
     assert_eq!((options.limits, options.shutdown), (defaults.limits, defaults.shutdown));

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::session::surrogates::Pieces;
+use crate::api::surrogates::Pieces;
 
 /// Something that is said.
 #[derive(Debug, PartialEq)]

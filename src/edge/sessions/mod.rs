@@ -42,8 +42,8 @@ pub(super) mod fields;
 mod fork;
 mod items;
 mod messages;
-mod query;
-mod reply;
+pub mod query;
+pub mod reply;
 mod session;
 mod told;
 

@@ -1,8 +1,12 @@
 //! Costs on both sides of every bound, by hand: long prompts, hours, dates, tiers, currencies.
 
+use std::sync::Arc;
+
 use super::ServiceTier::{Batch, Default, Flex, Priority};
-use super::{NOON, cost, usage};
+use super::{NOON, cost, moment, usage};
 use crate::api::usage::Usage;
+use crate::price::PriceBook;
+use crate::price::options::PricesOptions;
 
 #[test]
 fn above_means_more_than_the_bound() {
@@ -163,4 +167,48 @@ fn yuan_become_dollars_once_at_the_end_of_the_sum() {
     cost("ark", "doubao-seed-2-1-pro", usage(1, 0), NOON, Default, 879_765);
     // (3×6 + 1×30) ÷ 6.82
     cost("ark", "doubao-seed-2.1-pro", usage(3, 1), NOON, Default, 7_038_123);
+}
+
+#[test]
+fn clouds_have_the_prices_of_the_makers_whose_models_they_sell() {
+    let book = PriceBook::built_in();
+    let check = |cloud: &str, model: &str, maker: &str, name: &str| {
+        let theirs = book.price(maker, name).unwrap_or_else(|| panic!("{maker}/{name}"));
+        assert!(book.price(cloud, model).is_some_and(|it| Arc::ptr_eq(&it, &theirs)), "{cloud}/{model}");
+    };
+    check("bedrock", "us.anthropic.claude-opus-5-5-v1:0", "anthropic", "claude-opus-5-5");
+    check("bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic", "claude-sonnet-4-5");
+    check("bedrock", "anthropic.claude-haiku-4-5-20251001-v1:0", "anthropic", "claude-haiku-4-5");
+    check("vertex-anthropic", "claude-sonnet-4-5@20250929", "anthropic", "claude-sonnet-4-5");
+    check("vertex", "gemini-2.5-pro", "gemini", "gemini-2.5-pro");
+    check("azure", "gpt-5-mini", "openai", "gpt-5-mini");
+    check("azure-classic", "gpt-5-mini-2025-08-07", "openai", "gpt-5-mini");
+    for (cloud, unknown) in [
+        ("azure", "our-deployment"),
+        ("azure", "claude-opus-5-5"),
+        ("bedrock", "amazon.nova-pro-v1:0"),
+        ("bedrock-openai", "openai.gpt-oss-120b-1:0"),
+        ("anthropic", "us.anthropic.claude-opus-5-5-v1:0"),
+    ] {
+        assert!(book.price(cloud, unknown).is_none(), "{cloud}/{unknown}");
+    }
+}
+
+#[test]
+fn an_operators_price_of_a_cloud_is_not_that_of_the_maker() {
+    let rows = "rows:
+        - { vendor: bedrock, model: claude-opus-5-5, input: 7, output: 8 }
+        - { vendor: openai, model: gpt-5-mini, input: 9, output: 9 }";
+    let options: PricesOptions = serde_saphyr::from_str(rows).unwrap();
+    let (book, faults) = PriceBook::build(&options, &[]);
+    assert_eq!(faults, []);
+    let check = |vendor: &str, model: &str, picos| {
+        let price = book.price(vendor, model).unwrap();
+        let cost = price.cost(&usage(1, 0), moment(NOON).unwrap(), Default);
+        assert_eq!(cost.map(|it| it.picos()), Some(picos), "{vendor}/{model}");
+    };
+    check("bedrock", "eu.anthropic.claude-opus-5-5-v1:0", 7_000_000);
+    check("anthropic", "claude-opus-5-5", 4_000_000);
+    check("openai", "gpt-5-mini", 9_000_000);
+    check("azure", "gpt-5-mini", 250_000);
 }

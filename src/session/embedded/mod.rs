@@ -175,7 +175,7 @@ impl Embedded {
             Change::Replace { number, turn, compress_bytes_min } => {
                 Edit::Replace { number: *number, stored: encode(turn, *compress_bytes_min).await? }
             }
-            other => Edit::Plain(other.clone()),
+            other => Edit::Plain(Box::new(other.clone())),
         };
         let key = key.clone();
         self.write(move |tables, now| write::change(tables, &key, version, &edit, now)).await

@@ -109,6 +109,7 @@ pub fn kind_number(kind: Kind) -> u8 {
     match kind {
         Kind::Session => 0,
         Kind::Completion => 1,
+        Kind::Response => 2,
     }
 }
 

@@ -32,7 +32,7 @@ impl Store {
     }
 
     fn change(&self, version: Option<u64>, change: Change, now: u64) -> Changed {
-        self.write(|tables| write::change(tables, &key("a"), version, &Edit::Plain(change), now))
+        self.write(|tables| write::change(tables, &key("a"), version, &Edit::Plain(Box::new(change)), now))
     }
 
     fn load(&self, window: Window, now: u64) -> Option<(Held, bool)> {

@@ -106,7 +106,7 @@ pub fn create(
 
 /// An edit, its turn encoded.
 pub enum Edit {
-    Plain(Change),
+    Plain(Box<Change>),
     Replace { number: u64, stored: Vec<u8> },
 }
 
@@ -126,7 +126,7 @@ pub fn change(
     let is_there = match edit {
         Edit::Replace { number, stored } => replace(tables, &tag, &mut record.meta, *number, stored)?,
         Edit::Plain(change) => {
-            if let Change::Clear { .. } = change {
+            if let Change::Clear { .. } = **change {
                 tables.drop_turns(&tag, usize::MAX)?;
             }
             edit_meta(&mut record.meta, change);

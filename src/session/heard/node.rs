@@ -1,7 +1,7 @@
 //! A JSON value that grows by pieces. Texts stay escaped as they came: one behind the other they are a text again, and
 //! neither reading nor writing them costs anything.
 
-use crate::session::fields::{self, Fields, ObjectText};
+use crate::api::fields::{self, Fields};
 
 /// Values nested deeper than this are kept as they come, and not put together.
 const DEPTH_MAX: usize = 16;
@@ -134,11 +134,9 @@ impl Node {
                 format!("[{}]", nodes.join(","))
             }
             Self::Object(fields) => {
-                let mut object = ObjectText::default();
                 // The place of a call among the others is a stream's own word.
                 let kept = fields.iter().filter(|(field, _)| name != "tool_calls" || field != "index");
-                kept.for_each(|(field, node)| object.field(field, &node.json(field)));
-                object.end()
+                fields::object(kept.map(|(field, node)| (field, node.json(field))))
             }
         }
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::session::fields::{self, Fields};
+use crate::api::fields::{self, Fields};
 use crate::session::history::order::{self, Links};
 use crate::session::turn::Turn;
 

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{CALLS, GAP, REASONING, WORDS, readable};
-use crate::session::fields::{self, Fields, ObjectText};
+use crate::api::fields::{self, Fields};
+use crate::api::ink::Ink;
 
 /// The items of a message, each with the part of the message it is. None of what was deleted.
 pub fn items(mut message: Map<String, Value>) -> Vec<(usize, Value)> {
@@ -131,17 +132,17 @@ pub fn forget(json: &str, part: usize) -> Option<String> {
     if fields.text("role").as_deref() != Some("assistant") {
         return Some(GAP.to_owned());
     }
-    let mut left = ObjectText::default();
+    let mut left = String::from("{");
     for (name, value) in fields.each() {
         match (part, name) {
             (REASONING, _) if name.starts_with("reasoning") => {}
             (WORDS, "refusal" | "audio" | "annotations") | (CALLS, "function_call") => {}
-            (WORDS, "content") => left.field(name, "null"),
-            (CALLS.., "tool_calls") => left.field(name, &without_call(value, part - CALLS)),
-            _ => left.field(name, value),
+            (WORDS, "content") => _ = left.raw_field(name, "null"),
+            (CALLS.., "tool_calls") => _ = left.raw_field(name, &without_call(value, part - CALLS)),
+            _ => _ = left.member(name, value),
         }
     }
-    let left = left.end();
+    left.close(b'}');
     let says_more = readable(&left).is_some_and(|it| !items(it).is_empty());
     Some(if says_more { left } else { GAP.to_owned() })
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::{GAP, readable};
-use crate::session::fields::{self, Fields};
+use crate::api::fields::{self, Fields};
 
 /// The messages of a turn's chat messages, joined by commas: each stays byte for byte, unless something of it was deleted.
 pub fn without_gaps(objects: &[Box<RawValue>]) -> Bytes {

@@ -9,19 +9,24 @@ use std::time::Duration;
 pub mod authority;
 pub mod client;
 pub mod clock;
+pub mod desk;
 pub mod gateway;
 pub mod hop;
 pub mod keyed;
 pub mod redis;
 pub mod script;
+pub mod sigv4;
 pub mod sim;
+pub mod spoken;
 pub mod steady;
 pub mod talk;
+pub mod tongue;
 pub mod vendor;
 
 pub use authority::{Authority, Identity};
 pub use client::{Answer, Open, Raw};
 pub use clock::Clock;
+pub use desk::Desk;
 pub use gateway::Gateway;
 pub use hop::Hop;
 pub use keyed::Keyed;
@@ -36,7 +41,9 @@ pub use vendor::{Refusing, Seen, Vendor};
 pub fn over(upstreams: &[(&str, &str)], more: &str) -> String {
     let mut yaml = String::from("upstreams:\n");
     for (name, url) in upstreams {
-        yaml += &format!("  {name}: {{ vendor: openai-compatible, base_url: \"{url}\" }}\n");
+        yaml += &format!(
+            "  {name}: {{ vendor: openai-compatible, base_url: \"{url}\", dialects: [chat, completions, responses] }}\n"
+        );
     }
     let targets: Vec<_> = upstreams.iter().map(|(name, _)| format!("{name}/model-{name}")).collect();
     yaml + &format!("routes:\n  - {{ model: smart, targets: [{}] }}\n{more}", targets.join(", "))

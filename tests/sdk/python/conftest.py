@@ -14,8 +14,10 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
 import openai
 import pytest
 
+import upstreams
 from gateway import CLIENT_KEY, Gateway
 from redis_server import RedisServer
+from upstreams import Sim
 from vendor import Vendor
 
 SIM = """
@@ -130,3 +132,19 @@ def keeper(request, tmp_path):
     more = IN_REDIS.format(redis=request.getfixturevalue("redis").url) if in_redis else ""
     with stage(tmp_path, more) as scene:
         yield scene
+
+
+@pytest.fixture(scope="session")
+def vendors():
+    """The simulated vendor, at which the upstreams of the matrix are."""
+    sim = Sim()
+    yield sim
+    sim.stop()
+
+
+@pytest.fixture(scope="session")
+def matrix(tmp_path_factory, vendors):
+    """A gateway in front of every dialect, shared: its tests leave no trace in it."""
+    gateway = Gateway(tmp_path_factory.mktemp("matrix"), upstreams.config(vendors))
+    yield gateway
+    gateway.stop()

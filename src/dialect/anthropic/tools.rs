@@ -1,0 +1,187 @@
+//! Tools and the choice among them.
+
+use std::borrow::Cow;
+
+use super::block;
+use super::prompt::refused;
+use crate::api::fields::{Fields, elements};
+use crate::api::ink::Ink;
+use crate::dialect::json::Json;
+use crate::dialect::loss::Losses;
+use crate::dialect::prompt::{Part, Prompt, Tool, ToolChoice};
+use crate::dialect::terms::Terms;
+use crate::error::Error;
+
+/// The input of a tool that says nothing of it.
+const NO_INPUT: &str = r#"{"type":"object","properties":{}}"#;
+
+/// The input of a custom tool: its text.
+const TEXT_INPUT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
+
+/// Longest word of a client that a loss repeats, in bytes.
+const NAME_MAX: usize = 64;
+
+/// Writes `tools` and `tool_choice`.
+pub(super) fn write(out: &mut Vec<u8>, prompt: &Prompt, terms: &Terms, losses: &mut Losses) {
+    let tools: Vec<&Tool> = prompt.tools.iter().filter(|it| is_sayable(it, losses)).collect();
+    let tools: Vec<&Tool> = tools.into_iter().filter(|it| is_chosen(it, prompt)).collect();
+    if tools.is_empty() {
+        return write_called(out, prompt);
+    }
+    out.key("tools").open(b'[');
+    for tool in tools {
+        write_tool(out, tool, terms, losses);
+    }
+    out.close(b']');
+    write_choice(out, prompt);
+}
+
+/// Whether the API takes it. One that a vendor runs is Anthropic's by its dated type, such as `web_search_20250305`.
+fn is_sayable(tool: &Tool, losses: &mut Losses) -> bool {
+    let Tool::Other(json) = tool else { return true };
+    let kind = Fields::read(json.get()).and_then(|it| it.text("type").map(String::from)).unwrap_or_default();
+    let is_dated = kind.rsplit_once('_').is_some_and(|(_, date)| {
+        date.len() == 8 && date.starts_with("20") && date.bytes().all(|it| it.is_ascii_digit())
+    });
+    let is_known = is_dated || kind == "mcp_toolset";
+    if !is_known {
+        losses.add(format!("tools[{}]", word(&kind)));
+    }
+    is_known
+}
+
+/// A client's word as far as it is one: losses are told in headers.
+pub(super) fn word(text: &str) -> &str {
+    let end = text.bytes().position(|it| !it.is_ascii_alphanumeric() && !b"_-.".contains(&it));
+    &text[..end.unwrap_or(text.len()).min(NAME_MAX)]
+}
+
+/// The API knows no choice among several: the others are not shown.
+fn is_chosen(tool: &Tool, prompt: &Prompt) -> bool {
+    let Some(ToolChoice::Among { names, .. }) = &prompt.tool_choice else { return true };
+    match tool {
+        Tool::Function { name, .. } | Tool::Custom { name, .. } => names.contains(name),
+        Tool::Other(_) => false,
+    }
+}
+
+fn write_tool(out: &mut Vec<u8>, tool: &Tool, terms: &Terms, losses: &mut Losses) {
+    match tool {
+        Tool::Function { name, description, parameters, strict, cache } => {
+            out.open(b'{').text_field("name", name);
+            if let Some(description) = description {
+                out.text_field("description", description);
+            }
+            out.raw_field("input_schema", &schema(parameters.as_ref()));
+            if *strict == Some(true) {
+                match terms.json_schema {
+                    Some(false) => losses.add("tools[].function.strict"),
+                    _ => _ = out.raw_field("strict", "true"),
+                }
+            }
+            out.raw_if("cache_control", cache.as_ref()).close(b'}');
+        }
+        Tool::Custom { name, description, format } => {
+            out.open(b'{').text_field("name", name);
+            if let Some(description) = description {
+                out.text_field("description", description);
+            }
+            out.raw_field("input_schema", TEXT_INPUT).close(b'}');
+            losses.add_if(format.as_ref().is_some_and(is_grammar), "tools[].custom.format");
+        }
+        Tool::Other(json) => _ = out.raw(json.get()),
+    }
+}
+
+fn is_grammar(format: &Json) -> bool {
+    Fields::read(format.get()).is_some_and(|it| it.text("type").is_none_or(|it| it != "text"))
+}
+
+/// The API wants `type: object`, which others take for granted.
+fn schema(parameters: Option<&Json>) -> Cow<'_, str> {
+    let Some(parameters) = parameters else { return NO_INPUT.into() };
+    match Fields::read(parameters.get()) {
+        Some(fields) if fields.value("type").is_some() => parameters.get().into(),
+        Some(fields) => fields.with("type", Some(r#""object""#)).into(),
+        None => NO_INPUT.into(),
+    }
+}
+
+/// A request without tools may repeat calls of earlier turns, made with tools; the API wants them defined.
+fn write_called(out: &mut Vec<u8>, prompt: &Prompt) {
+    let mut names: Vec<&str> = Vec::new();
+    for part in prompt.messages.iter().flat_map(|it| &it.parts) {
+        if let Part::Call(call) = part
+            && !names.contains(&call.name.as_str())
+        {
+            names.push(&call.name);
+        }
+    }
+    if names.is_empty() {
+        return;
+    }
+    out.key("tools").open(b'[');
+    for name in names {
+        out.open(b'{').text_field("name", name).raw_field("input_schema", NO_INPUT).close(b'}');
+    }
+    out.close(b']').key("tool_choice").of_type("none").close(b'}');
+}
+
+fn write_choice(out: &mut Vec<u8>, prompt: &Prompt) {
+    let one_at_a_time = prompt.parallel_tools == Some(false);
+    let (kind, name) = match &prompt.tool_choice {
+        None if !one_at_a_time => return,
+        None | Some(ToolChoice::Auto | ToolChoice::Among { required: false, .. }) => ("auto", None),
+        Some(ToolChoice::None) => ("none", None),
+        Some(ToolChoice::Required | ToolChoice::Among { required: true, .. }) => ("any", None),
+        Some(ToolChoice::Named(name)) => ("tool", Some(name)),
+    };
+    out.key("tool_choice").of_type(kind);
+    if let Some(name) = name {
+        out.text_field("name", name);
+    }
+    if one_at_a_time && kind != "none" {
+        out.raw_field("disable_parallel_tool_use", "true");
+    }
+    out.close(b'}');
+}
+
+/// Reads a client's `tools`.
+pub(super) fn read(json: &str) -> Result<Vec<Tool>, Error> {
+    let tools = elements(json).ok_or_else(|| refused("tools", "a list of tools"))?;
+    let read = |(at, it): (usize, &&serde_json::value::RawValue)| {
+        read_tool(it.get()).ok_or_else(|| refused(&format!("tools[{at}]"), "an object with a name"))
+    };
+    tools.iter().enumerate().map(read).collect()
+}
+
+fn read_tool(json: &str) -> Option<Tool> {
+    let fields = Fields::read(json)?;
+    if fields.text("type").is_some_and(|it| it != "custom") {
+        return Json::parse(json).map(Tool::Other);
+    }
+    Some(Tool::Function {
+        name: fields.text("name")?.into_owned(),
+        description: fields.text("description").map(String::from),
+        parameters: block::json(&fields, "input_schema"),
+        strict: fields.value("strict").map(|it| it == "true"),
+        cache: block::json(&fields, "cache_control"),
+    })
+}
+
+/// Reads a client's `tool_choice`, which says too whether calls may be parallel.
+pub(super) fn read_choice(json: &str, prompt: &mut Prompt) -> Result<(), Error> {
+    let fields = Fields::read(json);
+    let choice = fields.as_ref().and_then(|it| match it.text("type")?.as_ref() {
+        "auto" => Some(ToolChoice::Auto),
+        "any" => Some(ToolChoice::Required),
+        "none" => Some(ToolChoice::None),
+        "tool" => it.text("name").map(|it| ToolChoice::Named(it.into_owned())),
+        _ => None,
+    });
+    let wanted = "{type: auto, any or none} or {type: tool, name}";
+    prompt.tool_choice = Some(choice.ok_or_else(|| refused("tool_choice", wanted))?);
+    let disabled = fields.and_then(|it| it.value("disable_parallel_tool_use").map(|it| it == "true"));
+    prompt.parallel_tools = disabled.map(|it| !it);
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! Puts the pieces of streamed calls to the calls they belong to. Vendors agree little on it: a piece may have an index
+//! or none, repeat its call's id and name or not; some send whole calls without an index, and some all with index 0.
+
+use super::read::{count_of, object_of, text_of};
+use super::said::arguments_text;
+use crate::api::fields::{Fields, elements, inner};
+use crate::api::surrogates::Pieces;
+use crate::dialect::event::Event;
+use crate::dialect::{Unreadable, prompt};
+
+/// Most calls of one answer.
+const CALLS_MAX: usize = 4096;
+
+/// Arguments that are held until their call has a name, in bytes.
+const HELD_BYTES_MAX: usize = 1 << 20;
+
+/// One element of `tool_calls`.
+pub struct Piece<'a> {
+    index: Option<u64>,
+    pub id: Option<String>,
+    name: Option<String>,
+    /// As JSON.
+    arguments: Option<&'a str>,
+    is_custom: bool,
+}
+
+/// The place of the deprecated `function_call`, which no index has.
+const FUNCTION_CALL: u64 = u64::MAX;
+
+impl<'a> Piece<'a> {
+    /// All pieces of a delta.
+    pub fn all(delta: &Fields<'a>) -> Vec<Self> {
+        let list = delta.value("tool_calls").and_then(elements).unwrap_or_default();
+        let mut pieces: Vec<Self> = list.into_iter().filter_map(|it| Self::read(it.get())).collect();
+        if let Some(call) = object_of(delta, "function_call") {
+            pieces.push(Self::of(Some(FUNCTION_CALL), None, &call, false));
+        }
+        pieces
+    }
+
+    fn read(json: &'a str) -> Option<Self> {
+        let fields = Fields::read(json)?;
+        let custom = object_of(&fields, "custom");
+        let is_custom = custom.is_some();
+        let inner = custom.or_else(|| object_of(&fields, "function")).unwrap_or_default();
+        let id = text_of(&fields, "id").filter(|it| !it.is_empty());
+        Some(Self::of(count_of(&fields, "index"), id, &inner, is_custom))
+    }
+
+    fn of(index: Option<u64>, id: Option<String>, inner: &Fields<'a>, is_custom: bool) -> Self {
+        let arguments = inner.value(if is_custom { "input" } else { "arguments" });
+        let name = text_of(inner, "name").filter(|it| !it.is_empty());
+        Self { index, id, name, arguments, is_custom }
+    }
+}
+
+/// The calls of one answer so far.
+#[derive(Default)]
+pub struct Calls(Vec<Call>);
+
+struct Call {
+    index: Option<u64>,
+    id: String,
+    begun: bool,
+    is_custom: bool,
+    arguments: Pieces,
+    /// What came before the name.
+    held: String,
+}
+
+impl Calls {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Tells what a piece says.
+    pub fn read(&mut self, piece: Piece, mut tell: impl FnMut(Event)) -> Result<(), Unreadable> {
+        let number = match self.find(&piece) {
+            Some(number) => number,
+            None if self.0.len() < CALLS_MAX => {
+                self.0.push(Call::of(&piece));
+                self.0.len() - 1
+            }
+            None => return Err(Unreadable("it has more calls than an answer can have")),
+        };
+        let call = &mut self.0[number];
+        if let Some(json) = piece.arguments {
+            let text = match inner(json) {
+                Some(_) => call.arguments.read(json),
+                None => Some(arguments_text(json)),
+            };
+            call.held.push_str(&text.unwrap_or_default());
+        }
+        let must_begin = call.held.len() > HELD_BYTES_MAX;
+        match piece.name {
+            Some(name) if !call.begun => call.begin(number, name, &mut tell),
+            None if !call.begun && must_begin => call.begin(number, String::new(), &mut tell),
+            _ => {}
+        }
+        call.tell_held(number, &mut tell);
+        Ok(())
+    }
+
+    /// The call that a piece continues.
+    fn find(&self, piece: &Piece) -> Option<usize> {
+        if let Some(index) = piece.index {
+            let at = self.0.iter().rposition(|it| it.index == Some(index))?;
+            let is_another = piece.name.is_some() && piece.id.as_ref().is_some_and(|it| *it != self.0[at].id);
+            return (!is_another).then_some(at);
+        }
+        if let Some(id) = &piece.id {
+            return self.0.iter().rposition(|it| it.id == *id);
+        }
+        let last = self.0.len().checked_sub(1)?;
+        (piece.name.is_none() || !self.0[last].begun).then_some(last)
+    }
+
+    /// No piece comes any more.
+    pub fn end(&mut self, mut tell: impl FnMut(Event)) {
+        for (number, call) in self.0.iter_mut().enumerate() {
+            call.held.push_str(&call.arguments.end().unwrap_or_default());
+            if !call.begun {
+                call.begin(number, String::new(), &mut tell);
+            }
+            call.tell_held(number, &mut tell);
+        }
+    }
+}
+
+impl Call {
+    fn of(piece: &Piece) -> Self {
+        let id = piece.id.clone().unwrap_or_else(prompt::Call::new_id);
+        let (index, is_custom) = (piece.index, piece.is_custom);
+        Self { index, id, begun: false, is_custom, arguments: Pieces::default(), held: String::new() }
+    }
+
+    fn begin(&mut self, number: usize, name: String, tell: &mut impl FnMut(Event)) {
+        self.begun = true;
+        let is_custom = self.is_custom;
+        tell(Event::CallBegins { call: number as u32, id: self.id.clone(), name, is_custom });
+    }
+
+    fn tell_held(&mut self, number: usize, tell: &mut impl FnMut(Event)) {
+        if self.begun && !self.held.is_empty() {
+            tell(Event::CallGoesOn { call: number as u32, arguments: std::mem::take(&mut self.held) });
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Chat completions, the form in which the gateway itself works: OpenAI's, with what is needed so that nothing another
+//! dialect says is lost on its way through.
+//!
+//! Beside OpenAI's fields there are, read and written:
+//! - in any part, tool and tool message `cache_control`, as OpenRouter and Qwen have it, and for the whole request;
+//! - of tool messages `is_error` and `name`;
+//! - of assistants `reasoning_content` (DeepSeek), `reasoning_details` (OpenRouter; `details`), `images`;
+//! - `video_url`, `file.file_url` and what `media` says;
+//! - of requests `top_k` and `reasoning` (`reasoning`);
+//! - of answers `native_finish_reason` (OpenRouter) and `stop_reason`, the stop sequence that was met (vLLM).
+//!
+//! What vendors of chat write in other ways is read, and written in this one.
+
+mod answer;
+mod calls;
+mod choice;
+mod content;
+mod decode;
+mod details;
+pub(super) mod encode;
+pub(super) mod failed;
+pub(super) mod finish;
+mod media;
+mod messages;
+pub(super) mod prompt;
+pub(super) mod read;
+mod reasoning;
+mod said;
+mod sources;
+mod spoken;
+#[cfg(test)]
+mod tests;
+mod tools;
+pub(super) mod usage;
+
+use super::answer::Answer;
+use super::loss::Losses;
+use super::prompt::Prompt;
+use super::terms::Terms;
+use super::{Aside, ClientDialect, Decoder, Encoder, ErrorSaid, Frame, Unreadable, VendorDialect};
+use crate::error::Error;
+
+pub struct Chat;
+
+impl ClientDialect for Chat {
+    fn read_prompt(&self, body: &[u8], aside: &Aside) -> Result<Prompt, Error> {
+        prompt::read(body, aside)
+    }
+
+    fn write_answer(&self, answer: &Answer, frame: &Frame) -> Vec<u8> {
+        answer::write(answer, frame)
+    }
+
+    fn encoder(&self, frame: &Frame) -> Box<dyn Encoder> {
+        Box::new(encode::ChunkEncoder::new(frame))
+    }
+
+    fn write_error(&self, error: &ErrorSaid) -> Vec<u8> {
+        let mut body = Vec::new();
+        failed::write(&mut body, error);
+        body
+    }
+}
+
+impl VendorDialect for Chat {
+    fn path(&self, _: &str, _: bool) -> String {
+        "/chat/completions".to_owned()
+    }
+
+    /// Nothing is lost: what the vendor does not know is the business of its quirks.
+    fn write_prompt(&self, prompt: &Prompt, terms: &Terms, _: &mut Losses) -> Result<Vec<u8>, Error> {
+        Ok(prompt::write(prompt, &terms.model))
+    }
+
+    fn read_answer(&self, body: &[u8]) -> Result<Answer, Unreadable> {
+        answer::read(body)
+    }
+
+    fn decoder(&self) -> Box<dyn Decoder> {
+        Box::<decode::ChunkDecoder>::default()
+    }
+}

@@ -1,0 +1,212 @@
+//! Sources of an answer: Google's grounding and citations, and chat's `annotations`. Google counts places in bytes of
+//! the text, chat in characters, so both directions need the text.
+
+use super::names;
+use crate::api::fields::Fields;
+use crate::api::ink::Ink;
+use crate::dialect::json::Json;
+
+/// Most bytes of text that are kept to count in; places behind them are not told.
+const TEXT_MAX: usize = 256 * 1024;
+
+/// Most sources that are kept of one answer.
+pub(super) const SOURCES_MAX: usize = 256;
+
+/// The text of an answer so far.
+#[derive(Default)]
+pub(super) struct Said {
+    text: String,
+    is_cut: bool,
+}
+
+impl Said {
+    pub fn push(&mut self, text: &str) {
+        if self.is_cut || self.text.len() + text.len() > TEXT_MAX {
+            self.is_cut = true;
+        } else {
+            self.text.push_str(text);
+        }
+    }
+
+    /// The character that a byte belongs to.
+    fn chars(&self, byte: u64) -> Option<u64> {
+        let byte = usize::try_from(byte).ok()?;
+        let head = self.text.as_bytes().get(..byte)?;
+        // Bytes that go on with a character begin with the bits 10.
+        Some(head.iter().filter(|it| **it & 0xC0 != 0x80).count() as u64)
+    }
+
+    /// The byte that a character begins at.
+    fn bytes(&self, char: u64) -> Option<usize> {
+        let char = usize::try_from(char).ok()?;
+        let ends = std::iter::once(self.text.len());
+        self.text.char_indices().map(|(at, _)| at).chain(ends).nth(char)
+    }
+}
+
+/// What a candidate says of its sources, as chat's annotations.
+pub(super) fn read(candidate: &Fields<'_>, said: &Said) -> Vec<Json> {
+    let mut found = Vec::new();
+    if let Some(grounding) = names::object(candidate, "groundingMetadata") {
+        grounded(&grounding, said, &mut found);
+    }
+    if let Some(metadata) = names::object(candidate, "citationMetadata") {
+        // Older models say `citationSources`.
+        let citations = ["citations", "citationSources"].map(|it| names::list(&metadata, it)).concat();
+        for citation in citations.into_iter().filter_map(Fields::read) {
+            if let Some(uri) = names::value(&citation, "uri") {
+                found.push(annotation(uri, names::value(&citation, "title"), &citation, said));
+            }
+        }
+    }
+    found.truncate(SOURCES_MAX);
+    found.into_iter().flatten().collect()
+}
+
+/// A source for each place that rests on it; sources of no place in particular without one.
+fn grounded(grounding: &Fields<'_>, said: &Said, found: &mut Vec<Option<Json>>) {
+    let chunks = names::list(grounding, "groundingChunks");
+    let chunks: Vec<_> = chunks.into_iter().map(|it| Fields::read(it).unwrap_or_default()).collect();
+    let mut is_placed = vec![false; chunks.len()];
+    for support in names::list(grounding, "groundingSupports").into_iter().filter_map(Fields::read) {
+        let segment = names::object(&support, "segment").unwrap_or_default();
+        for index in names::list(&support, "groundingChunkIndices") {
+            let index = names::number(index).and_then(|it| usize::try_from(it).ok());
+            let Some((chunk, placed)) = index.and_then(|it| Some((chunks.get(it)?, is_placed.get_mut(it)?)))
+            else {
+                continue;
+            };
+            *placed = true;
+            if found.len() < SOURCES_MAX {
+                found.push(source(chunk).and_then(|(uri, title)| annotation(uri, title, &segment, said)));
+            }
+        }
+    }
+    for (chunk, _) in chunks.iter().zip(is_placed).filter(|(_, is_placed)| !is_placed) {
+        found.push(source(chunk).and_then(|(uri, title)| annotation(uri, title, &Fields::default(), said)));
+    }
+}
+
+/// Address and title of a source, as JSON.
+fn source<'a>(chunk: &Fields<'a>) -> Option<(&'a str, Option<&'a str>)> {
+    let kinds = ["web", "retrievedContext", "maps", "image"];
+    let found = kinds.iter().find_map(|it| names::object(chunk, it))?;
+    let uri = names::value(&found, "uri").or_else(|| names::value(&found, "sourceUri"))?;
+    Some((uri, names::value(&found, "title")))
+}
+
+fn annotation(uri: &str, title: Option<&str>, place: &Fields<'_>, said: &Said) -> Option<Json> {
+    let at = |name| names::value(place, name).and_then(names::number);
+    let end = at("endIndex").and_then(|it| said.chars(it));
+    let mut out = String::new();
+    out.open(b'{');
+    out.text_field("type", "url_citation");
+    out.key("url_citation").open(b'{');
+    if let Some(end) = end {
+        // Google leaves a zero out.
+        out.number_field("start_index", said.chars(at("startIndex").unwrap_or(0)).unwrap_or(0));
+        out.number_field("end_index", end);
+    }
+    out.raw_field("url", uri);
+    out.raw_if("title", title);
+    out.close(b'}');
+    out.close(b'}');
+    Json::parse(&out)
+}
+
+/// Writes annotations as Google's `groundingMetadata` of a candidate.
+pub(super) fn write(annotations: &[Json], said: &Said, out: &mut String) {
+    let (mut chunks, mut places) = (Vec::new(), Vec::new());
+    for annotation in annotations.iter().take(SOURCES_MAX).filter_map(|it| Fields::read(it.get())) {
+        let inner = annotation.value("url_citation").and_then(Fields::read).unwrap_or(annotation);
+        let Some(url) = inner.value("url") else { continue };
+        let chunk = (url, inner.value("title"));
+        let index = chunks.iter().position(|it| *it == chunk).unwrap_or(chunks.len());
+        if index == chunks.len() {
+            chunks.push(chunk);
+        }
+        let at = |name| inner.value(name).and_then(names::number).and_then(|it| said.bytes(it));
+        if let (Some(start), Some(end)) = (at("start_index"), at("end_index")) {
+            places.push((start, end, index));
+        }
+    }
+    if chunks.is_empty() {
+        return;
+    }
+    out.key("groundingMetadata").open(b'{');
+    out.key("groundingChunks").open(b'[');
+    for (url, title) in chunks {
+        out.open(b'{');
+        out.key("web").open(b'{');
+        out.raw_field("uri", url);
+        out.raw_if("title", title);
+        out.close(b'}');
+        out.close(b'}');
+    }
+    out.close(b']');
+    supports(&places, said, out);
+    out.close(b'}');
+}
+
+fn supports(places: &[(usize, usize, usize)], said: &Said, out: &mut String) {
+    if places.is_empty() {
+        return;
+    }
+    out.key("groundingSupports").open(b'[');
+    for (start, end, index) in places {
+        out.open(b'{');
+        out.key("segment").open(b'{');
+        out.number_field("startIndex", *start as u64);
+        out.number_field("endIndex", *end as u64);
+        out.text_if("text", said.text.get(*start..*end));
+        out.close(b'}');
+        out.raw_field("groundingChunkIndices", &format!("[{index}]"));
+        out.close(b'}');
+    }
+    out.close(b']');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> Said {
+        let mut said = Said::default();
+        said.push(text);
+        said
+    }
+
+    #[test]
+    fn places_are_counted_in_characters_and_bytes() {
+        let said = said("Grüße, Welt");
+        let candidate = r#"{"groundingMetadata":{"groundingChunks":[{"web":{"uri":"https://a.example","title":"A"}},{"web":{"uri":"https://b.example"}}],"groundingSupports":[{"segment":{"endIndex":7,"text":"Grüße"},"groundingChunkIndices":[0,9]}]}}"#;
+        let read = read(&Fields::read(candidate).unwrap(), &said);
+        let texts: Vec<_> = read.iter().map(Json::get).collect();
+        let first = r#"{"type":"url_citation","url_citation":{"start_index":0,"end_index":5,"url":"https://a.example","title":"A"}}"#;
+        let second = r#"{"type":"url_citation","url_citation":{"url":"https://b.example"}}"#;
+        assert_eq!(texts, [first, second]);
+        let mut out = String::new();
+        write(&read, &said, &mut out);
+        let chunks = r#""groundingChunks":[{"web":{"uri":"https://a.example","title":"A"}},{"web":{"uri":"https://b.example"}}]"#;
+        let place = r#"{"segment":{"startIndex":0,"endIndex":7,"text":"Grüße"},"groundingChunkIndices":[0]}"#;
+        assert_eq!(out, format!(r#""groundingMetadata":{{{chunks},"groundingSupports":[{place}]}}"#));
+    }
+
+    #[test]
+    fn both_names_of_citations_are_read() {
+        let citation = r#"{"startIndex":1,"endIndex":2,"uri":"https://a.example","license":"mit"}"#;
+        let expected = r#"{"type":"url_citation","url_citation":{"start_index":1,"end_index":2,"url":"https://a.example"}}"#;
+        for name in ["citations", "citationSources"] {
+            let json = format!(r#"{{"citationMetadata":{{"{name}":[{citation}]}}}}"#);
+            let found = read(&Fields::read(&json).unwrap(), &said("abc"));
+            assert_eq!(found.iter().map(Json::get).collect::<Vec<_>>(), [expected]);
+        }
+    }
+
+    #[test]
+    fn text_is_kept_up_to_a_bound() {
+        let mut said = said(&"a".repeat(TEXT_MAX));
+        said.push("b");
+        assert_eq!((said.chars(2), said.chars(TEXT_MAX as u64 + 1)), (Some(2), None));
+    }
+}

@@ -1,0 +1,269 @@
+//! Writes the conversation: `contents` of user and model by turns, each with parts. Results of tools come first in a
+//! user's turn, as Gemini wants them directly behind the calls they answer.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::{media as types, seal};
+use crate::api::fields::Fields;
+use crate::api::ink::Ink;
+use crate::dialect::Dialect;
+use crate::dialect::loss::{Losses, name_of_media};
+use crate::dialect::prompt::{Call, Media, Message, Part, Prompt, Role, Source, Thought, ToolResult};
+use crate::dialect::terms::{Terms, Thinking};
+use crate::error::Error;
+
+/// Parts that only Google knows, passed as they came.
+const OWN_PARTS: &[&str] = &["executableCode", "codeExecutionResult", "toolCall", "toolResponse"];
+
+/// The conversation while it is written, a turn at a time.
+pub(super) struct Turns<'a> {
+    prompt: &'a Prompt,
+    /// The model refuses calls without a signature (Gemini 3 and later).
+    wants_seals: bool,
+    /// The model takes media within the results of tools (Gemini 3 and later).
+    results_show: bool,
+    is_models: bool,
+    results: String,
+    parts: String,
+    /// The signature that belongs to the part that comes next.
+    pending: Option<&'a str>,
+    /// A call of this turn is written: Gemini signs, and asks back, the first one only.
+    has_call: bool,
+}
+
+impl<'a> Turns<'a> {
+    pub fn new(prompt: &'a Prompt, terms: &Terms) -> Self {
+        let is_new = matches!(terms.thinking, Thinking::Usual | Thinking::Effort);
+        Self {
+            prompt,
+            wants_seals: is_new,
+            results_show: is_new,
+            is_models: false,
+            results: String::new(),
+            parts: String::new(),
+            pending: None,
+            has_call: false,
+        }
+    }
+
+    pub fn add(&mut self, message: &'a Message, losses: &mut Losses, out: &mut String) -> Result<(), Error> {
+        let is_models = message.role == Role::Assistant;
+        if is_models != self.is_models {
+            self.end(out);
+            self.is_models = is_models;
+        }
+        for (at, part) in message.parts.iter().enumerate() {
+            match part {
+                Part::Thought(it) => self.thought(it, message.parts.get(at + 1)),
+                part => self.part(part, losses)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the turn so far.
+    pub fn end(&mut self, out: &mut String) {
+        self.loose_seal();
+        let results = std::mem::take(&mut self.results);
+        let parts = std::mem::take(&mut self.parts);
+        self.has_call = false;
+        if results.is_empty() && parts.is_empty() {
+            return;
+        }
+        out.open(b'{');
+        out.text_field("role", if self.is_models { "model" } else { "user" });
+        out.key("parts").open(b'[');
+        for list in [results, parts] {
+            out.raw(&list);
+        }
+        out.close(b']');
+        out.close(b'}');
+    }
+
+    fn part(&mut self, part: &'a Part, losses: &mut Losses) -> Result<(), Error> {
+        match part {
+            Part::Text { text, .. } | Part::Refusal(text) => self.text(text),
+            Part::Media(it) => media(it, self.pending.take(), losses, &mut self.parts),
+            Part::Thought(thought) => self.thought(thought, None),
+            Part::Call(call) => self.call(call)?,
+            Part::Result(result) => self.result(result, losses)?,
+            Part::Other(json) => self.other(json.get(), losses),
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) {
+        self.parts.open(b'{');
+        self.parts.text_field("text", text);
+        self.parts.text_if("thoughtSignature", self.pending.take());
+        self.parts.close(b'}');
+    }
+
+    /// Google's own seals go back; what may be read of reasoning, only where it is sealed: Gemini reads nothing in
+    /// other thoughts. Google signs calls, not the thoughts before them: clients whose dialect has seals in thoughts only
+    /// bring such a signature back in one.
+    fn thought(&mut self, thought: &'a Thought, next: Option<&Part>) {
+        let Some(seal) = thought.seal.as_ref().filter(|it| it.dialect == Dialect::Gemini) else { return };
+        self.loose_seal();
+        let signs_next = thought.text.is_empty() || matches!(next, Some(Part::Call(_)));
+        if !thought.text.is_empty() {
+            self.parts.open(b'{');
+            self.parts.text_field("text", &thought.text);
+            self.parts.raw_field("thought", "true");
+            self.parts.text_if("thoughtSignature", (!signs_next).then_some(seal.data.as_str()));
+            self.parts.close(b'}');
+        }
+        if signs_next {
+            self.pending = Some(&seal.data);
+        }
+    }
+
+    /// A signature that nothing follows stands in a part of its own, as Gemini itself ends a stream with one.
+    fn loose_seal(&mut self) {
+        if self.pending.is_some() {
+            self.text("");
+        }
+    }
+
+    fn call(&mut self, call: &Call) -> Result<(), Error> {
+        let stand_in = (self.wants_seals && !self.has_call).then_some(seal::STAND_IN);
+        self.has_call = true;
+        self.parts.open(b'{');
+        self.parts.key("functionCall").open(b'{');
+        self.parts.text_field("id", &call.id);
+        self.parts.text_field("name", &call.name);
+        self.parts.raw_field("args", &arguments(call)?);
+        self.parts.close(b'}');
+        self.parts.text_if("thoughtSignature", self.pending.take().or(stand_in));
+        self.parts.close(b'}');
+        Ok(())
+    }
+
+    fn result(&mut self, result: &'a ToolResult, losses: &mut Losses) -> Result<(), Error> {
+        let name = result.name.as_deref().or_else(|| self.prompt.tool_of(&result.call_id));
+        let Some(name) = name else {
+            return Err(Error::bad_request(format!(
+                "`{}` is the id of no tool call in this conversation; send the assistant's message with the call before its result",
+                result.call_id
+            ))
+            .param("messages[].tool_call_id"));
+        };
+        let (mut shown, mut beside) = (String::new(), String::new());
+        for part in &result.parts {
+            match part {
+                Part::Media(it) if self.results_show => media(it, None, losses, &mut shown),
+                Part::Media(it) => media(it, None, losses, &mut beside),
+                Part::Text { .. } => {}
+                _ => losses.add("messages[].content"),
+            }
+        }
+        self.results.open(b'{');
+        self.results.key("functionResponse").open(b'{');
+        self.results.text_field("id", &result.call_id);
+        self.results.text_field("name", name);
+        self.results.raw_field("response", &response(result));
+        if !shown.is_empty() {
+            self.results.raw_field("parts", &format!("[{shown}]"));
+        }
+        self.results.close(b'}');
+        self.results.close(b'}');
+        self.parts.raw(&beside);
+        Ok(())
+    }
+
+    fn other(&mut self, json: &str, losses: &mut Losses) {
+        let Some(fields) = Fields::read(json) else { return losses.add("messages[].content") };
+        if fields.each().any(|(name, _)| super::names::known(name, OWN_PARTS).is_some()) {
+            self.parts.raw(json);
+        } else {
+            let kind = fields.text("type").unwrap_or_default();
+            losses.add(format!("messages[].content[{kind}]"));
+        }
+    }
+}
+
+/// Arguments as the object that Gemini takes; the text of a custom tool is its `input`.
+fn arguments(call: &Call) -> Result<String, Error> {
+    if call.is_custom {
+        let mut object = String::new();
+        object.open(b'{');
+        object.text_field("input", &call.arguments);
+        object.close(b'}');
+        return Ok(object);
+    }
+    let text = call.arguments.trim_ascii();
+    match Fields::read(text) {
+        Some(_) => Ok(text.to_owned()),
+        None if text.is_empty() => Ok("{}".to_owned()),
+        None => Err(Error::bad_request(format!(
+            "The arguments of tool call `{}` must be a JSON object; send them as the model gave them",
+            call.id
+        ))
+        .param("messages[].tool_calls[].function.arguments")),
+    }
+}
+
+/// What a tool gave, as the object that Gemini takes: an object as it is, anything else as its `output`, an error as
+/// its `error`.
+fn response(result: &ToolResult) -> String {
+    let texts = result.parts.iter().filter_map(|it| match it {
+        Part::Text { text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    let text = texts.collect::<Vec<_>>().join("\n");
+    let is_object = Fields::read(&text).is_some();
+    if is_object && !result.is_error {
+        return text;
+    }
+    let name = if result.is_error { "error" } else { "output" };
+    let mut object = String::new();
+    object.open(b'{');
+    match is_object || crate::api::fields::elements(&text).is_some() {
+        true => _ = object.raw_field(name, &text),
+        false => _ = object.text_field(name, &text),
+    }
+    object.close(b'}');
+    object
+}
+
+/// A picture, document or recording as a part; a signature where it has one.
+pub(super) fn media(media: &Media, signature: Option<&str>, losses: &mut Losses, out: &mut String) {
+    let Some((field, first, second)) = placed(media, losses) else { return };
+    out.open(b'{');
+    out.key(field).open(b'{');
+    for (name, value) in [first, second] {
+        out.text_if(name, value.as_deref());
+    }
+    out.close(b'}');
+    out.text_if("thoughtSignature", signature);
+    out.close(b'}');
+}
+
+type Field<'a> = (&'static str, Option<std::borrow::Cow<'a, str>>);
+
+/// The field that holds it, and that field's own two.
+fn placed<'a>(media: &'a Media, losses: &mut Losses) -> Option<(&'static str, Field<'a>, Field<'a>)> {
+    let inline = |media_type: &'a str, data: std::borrow::Cow<'a, str>| {
+        ("inlineData", ("mimeType", Some(media_type.into())), ("data", Some(data)))
+    };
+    let linked = |media_type: Option<&'a str>, uri: &'a str| {
+        ("fileData", ("mimeType", media_type.map(Into::into)), ("fileUri", Some(uri.into())))
+    };
+    match &media.source {
+        Source::Data { media_type, base64 } => Some(inline(media_type, base64.into())),
+        Source::Text(text) => Some(inline("text/plain", BASE64_STANDARD.encode(text).into())),
+        Source::Url { url, media_type } => match media_type.as_deref().or_else(|| types::type_of(url)) {
+            None if !types::is_youtube(url) && !types::is_of_google(url) => {
+                losses.add(name_of_media(media.kind));
+                None
+            }
+            media_type => Some(linked(media_type, url)),
+        },
+        Source::File(id) if types::is_of_google(id) => Some(linked(types::type_of(id), id)),
+        Source::File(_) => {
+            losses.add("messages[].content[file_id]");
+            None
+        }
+    }
+}

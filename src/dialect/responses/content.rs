@@ -1,0 +1,248 @@
+//! The parts of an item's content, read from clients and vendors and written for vendors.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::place::At;
+use crate::api::fields::{Fields, elements, object};
+use crate::api::ink::Ink;
+use crate::api::surrogates;
+use crate::dialect::json::Json;
+use crate::dialect::loss::Losses;
+use crate::dialect::prompt::{Media, MediaKind, Part, Source};
+use crate::error::Error;
+
+/// The media type of a file whose data does not say it: OpenAI took nothing else at first.
+const FILE_TYPE_USUAL: &str = "application/pdf";
+
+/// What OpenAI's `prompt_cache_breakpoint` is as Anthropic's cache mark.
+const CACHE_MARK: &str = r#"{"type":"ephemeral"}"#;
+
+/// Reads a message's content or a tool's output: a text, or parts.
+pub fn read_content(content: Option<&str>, at: At) -> Result<Vec<Part>, Error> {
+    let wanted = "a string or a list of content parts";
+    let content = content.ok_or_else(|| at.wrong("", wanted))?;
+    if let Some(text) = surrogates::text(content) {
+        return Ok(vec![Part::text(text)]);
+    }
+    let parts = elements(content).ok_or_else(|| at.wrong("", wanted))?;
+    parts.iter().enumerate().map(|(index, it)| read_part(it.get(), at.part(index))).collect()
+}
+
+/// Reads one part. A kind that is not known is carried along.
+pub fn read_part(json: &str, at: At) -> Result<Part, Error> {
+    let fields = Fields::read(json).ok_or_else(|| at.wrong("", "an object with a `type`"))?;
+    let kind = fields.text("type").ok_or_else(|| at.wrong("type", "a string"))?;
+    match kind.as_ref() {
+        "input_text" | "output_text" | "text" | "summary_text" => read_text(&fields, at),
+        "refusal" => {
+            let refusal = text_of(&fields, "refusal").ok_or_else(|| at.wrong("refusal", "a string"))?;
+            Ok(Part::Refusal(refusal))
+        }
+        "input_image" => read_image(&fields, at),
+        "input_file" => read_file(&fields, at),
+        "input_audio" => read_audio(&fields, at),
+        _ => Ok(other(json)),
+    }
+}
+
+/// The text of a field. Of a text that was cut inside a character the rest is read.
+pub fn text_of(fields: &Fields, name: &str) -> Option<String> {
+    fields.value(name).and_then(surrogates::text).map(|it| it.into_owned())
+}
+
+/// A part that is carried along as it is.
+pub fn other(json: &str) -> Part {
+    Part::Other(Json::parse(json).unwrap_or_else(|| Json::text(json)))
+}
+
+fn read_text(fields: &Fields, at: At) -> Result<Part, Error> {
+    let text = text_of(fields, "text").ok_or_else(|| at.wrong("text", "a string"))?;
+    let citations = fields.value("annotations").and_then(elements).unwrap_or_default();
+    let citations = citations.iter().filter_map(|it| citation(it.get())).collect();
+    Ok(Part::Text { text, cache: cache_of(fields), citations })
+}
+
+fn cache_of(fields: &Fields) -> Option<Json> {
+    fields.value("prompt_cache_breakpoint").and_then(|_| Json::parse(CACHE_MARK))
+}
+
+fn read_image(fields: &Fields, at: At) -> Result<Part, Error> {
+    let url = fields.text("image_url").map(|it| from_url(&it));
+    let source = url.or_else(|| fields.text("file_id").map(|it| Source::File(it.into_owned())));
+    let source = source.ok_or_else(|| at.wrong("image_url", "a URL, or `file_id` the id of a file"))?;
+    Ok(Part::Media(media(MediaKind::Image, source, fields)))
+}
+
+fn read_file(fields: &Fields, at: At) -> Result<Part, Error> {
+    let data = fields.text("file_data").map(|it| from_file(&it));
+    let url = || fields.text("file_url").map(|it| Source::Url { url: it.into_owned(), media_type: None });
+    let id = || fields.text("file_id").map(|it| Source::File(it.into_owned()));
+    let source = data.or_else(url).or_else(id);
+    let source =
+        source.ok_or_else(|| at.wrong("file_data", "a data URI, or give `file_url` or `file_id`"))?;
+    Ok(Part::Media(media(MediaKind::Document, source, fields)))
+}
+
+fn read_audio(fields: &Fields, at: At) -> Result<Part, Error> {
+    let audio = fields.value("input_audio").and_then(Fields::read);
+    let audio = audio.ok_or_else(|| at.wrong("input_audio", "an object with `data` and `format`"))?;
+    let data = audio.text("data").ok_or_else(|| at.wrong("input_audio.data", "base64"))?;
+    let format = audio.text("format").ok_or_else(|| at.wrong("input_audio.format", "`wav` or `mp3`"))?;
+    let media_type = if format == "mp3" { "audio/mpeg".into() } else { format!("audio/{format}") };
+    let source = Source::Data { media_type, base64: data.into_owned() };
+    Ok(Part::Media(media(MediaKind::Audio, source, fields)))
+}
+
+fn media(kind: MediaKind, source: Source, fields: &Fields) -> Media {
+    let own = |name| fields.text(name).map(|it| it.into_owned());
+    Media { kind, source, detail: own("detail"), name: own("filename"), cache: cache_of(fields) }
+}
+
+/// What a URL says, which may hold the bytes themselves.
+fn from_url(url: &str) -> Source {
+    data_uri(url).unwrap_or_else(|| Source::Url { url: url.to_owned(), media_type: None })
+}
+
+fn from_file(data: &str) -> Source {
+    let bare = || Source::Data { media_type: FILE_TYPE_USUAL.to_owned(), base64: data.to_owned() };
+    data_uri(data).unwrap_or_else(bare)
+}
+
+fn data_uri(url: &str) -> Option<Source> {
+    let (media_type, base64) = url.strip_prefix("data:")?.split_once(";base64,")?;
+    Some(Source::Data { media_type: media_type.to_owned(), base64: base64.to_owned() })
+}
+
+/// An annotation of the Responses API in the form of chat's: there a citation's fields have an object of their own.
+pub fn citation(annotation: &str) -> Option<Json> {
+    let fields = Fields::read(annotation)?;
+    if fields.text("type").as_deref() != Some("url_citation") || fields.value("url_citation").is_some() {
+        return Json::parse(annotation);
+    }
+    let inner = fields.with("type", None);
+    Json::parse(&format!(r#"{{"type":"url_citation","url_citation":{inner}}}"#))
+}
+
+/// The other way.
+pub fn annotation(citation: &Json) -> Json {
+    let fields = Fields::read(citation.get());
+    let inner = fields.as_ref().and_then(|it| Fields::read(it.value("url_citation")?));
+    let Some(inner) = inner else { return citation.clone() };
+    let others = inner.each().filter(|(name, _)| *name != "type");
+    let own = object([("type", r#""url_citation""#)].into_iter().chain(others));
+    Json::parse(&own).unwrap_or_else(|| citation.clone())
+}
+
+/// Writes what a user, a system or a tool says as parts; what has no words here is a loss.
+pub fn write_input(parts: &[&Part], list: &mut Vec<u8>, losses: &mut Losses) {
+    for part in parts {
+        match part {
+            Part::Text { text, .. } => write_words(list, "input_text", "text", text),
+            Part::Refusal(text) => write_words(list, "input_text", "text", text),
+            Part::Media(media) => write_media(media, list, losses),
+            Part::Other(json) if kind_of(json).starts_with("input_") => _ = list.raw(json.get()),
+            Part::Other(json) => losses.add(format!("messages[].content[{}]", kind_of(json))),
+            // Others are no content: they are items of their own, or were never said by this side.
+            Part::Thought(_) | Part::Call(_) | Part::Result(_) => {}
+        }
+    }
+}
+
+/// Writes what an assistant said.
+pub fn write_said(parts: &[&Part], list: &mut Vec<u8>) {
+    for part in parts {
+        match part {
+            Part::Text { text, citations, .. } => {
+                let object = list.of_type("output_text");
+                object.text_field("text", text);
+                let annotations = object.key("annotations").open(b'[');
+                citations.iter().for_each(|it| _ = annotations.raw(annotation(it).get()));
+                annotations.close(b']');
+                object.close(b'}');
+            }
+            Part::Refusal(text) => write_words(list, "refusal", "refusal", text),
+            _ => {}
+        }
+    }
+}
+
+fn write_words(list: &mut Vec<u8>, kind: &str, field: &str, text: &str) {
+    let object = list.of_type(kind);
+    object.text_field(field, text);
+    object.close(b'}');
+}
+
+/// The `type` of an object, for telling what it is.
+pub fn kind_of(json: &Json) -> String {
+    let kind = Fields::read(json.get()).and_then(|it| it.text("type").map(|it| it.into_owned()));
+    kind.unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn write_media(media: &Media, list: &mut Vec<u8>, losses: &mut Losses) {
+    match media.kind {
+        MediaKind::Image => {
+            let object = list.of_type("input_image");
+            match &media.source {
+                Source::File(id) => _ = object.text_field("file_id", id),
+                source => _ = object.text_field("image_url", &url_of(source)),
+            }
+            object.text_if("detail", media.detail.as_deref());
+            object.close(b'}');
+        }
+        MediaKind::Document => write_file(media, list),
+        MediaKind::Audio => write_audio(media, list, losses),
+        MediaKind::Video => losses.add("messages[].content[video_url]"),
+    }
+}
+
+fn write_file(media: &Media, list: &mut Vec<u8>) {
+    let object = list.of_type("input_file");
+    let text = matches!(media.source, Source::Text(_));
+    let is_data = text || matches!(media.source, Source::Data { .. });
+    // OpenAI refuses data without a name.
+    let usual = is_data.then_some(if text { "document.txt" } else { "document.pdf" });
+    object.text_if("filename", media.name.as_deref().or(usual));
+    match &media.source {
+        Source::File(id) => _ = object.text_field("file_id", id),
+        Source::Url { url, .. } => _ = object.text_field("file_url", url),
+        source => _ = object.text_field("file_data", &url_of(source)),
+    }
+    object.close(b'}');
+}
+
+fn write_audio(media: &Media, list: &mut Vec<u8>, losses: &mut Losses) {
+    let Source::Data { media_type, base64 } = &media.source else {
+        return losses.add("messages[].content[input_audio]");
+    };
+    let format = media_type.rsplit(['/', '-']).next().unwrap_or_default();
+    let object = list.of_type("input_audio");
+    let audio = object.key("input_audio").open(b'{');
+    audio.text_field("data", base64);
+    audio.text_field("format", if format == "mpeg" { "mp3" } else { format });
+    audio.close(b'}');
+    object.close(b'}');
+}
+
+fn url_of(source: &Source) -> String {
+    match source {
+        Source::Data { media_type, base64 } => format!("data:{media_type};base64,{base64}"),
+        Source::Url { url, .. } => url.clone(),
+        Source::File(id) => id.clone(),
+        Source::Text(text) => format!("data:text/plain;base64,{}", STANDARD.encode(text)),
+    }
+}
+
+/// Writes a part of an object that holds nothing but parts of `write_input`: a text alone as a string.
+pub fn write_output(object: &mut Vec<u8>, parts: &[Part], losses: &mut Losses) {
+    match parts {
+        [] => _ = object.text_field("output", ""),
+        [Part::Text { text, .. }] => _ = object.text_field("output", text),
+        parts => {
+            let parts: Vec<&Part> = parts.iter().collect();
+            let list = object.key("output").open(b'[');
+            write_input(&parts, list, losses);
+            list.close(b']');
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The Responses API on the session store: what came before a call (`previous_response_id`, `conversation`) and what is asked
+//! of an answer later (`GET`, `DELETE`, `cancel`, `input_items`), whichever vendor gave it. The call itself goes the way of
+//! every call. What the gateway does not know is the vendor's, and is passed on to upstreams that speak the Responses API.
+//!
+//! Kept is an answer that its client could be told is complete (or incomplete for its bound on tokens), and only then is the
+//! client told so. Of one that failed, broke off or was left by its client nothing is kept. A response that was asked for in
+//! a conversation (`conversation`) is followed there: by `previous_response_id` it stands alone. `background` is its
+//! vendor's; answers that are translated have to be waited for.
+
+mod join;
+mod kept;
+
+pub(super) use join::join;
+pub(super) use kept::answer;
+
+use http::HeaderMap;
+
+use crate::edge::headers::X_TOLLGATE_UPSTREAM;
+use crate::session::sessions::Sessions;
+
+/// Whether the gateway keeps responses for this caller: one who names an upstream wants what that one keeps.
+fn keeps(sessions: &Sessions, headers: &HeaderMap) -> bool {
+    sessions.keeps_completions() && !headers.contains_key(X_TOLLGATE_UPSTREAM)
+}

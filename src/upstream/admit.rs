@@ -1,0 +1,157 @@
+//! Takes a successful head's body as far as must be known before the client may see it, put into chat's words where the target
+//! speaks none of the client's. The part of an attempt behind its head.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use crate::dialect::{Dialect, VendorDialect, chat};
+use crate::error::{Error, Kind};
+use crate::upstream::attempt::AttemptOn;
+use crate::upstream::call::Encoded;
+use crate::upstream::client::LanePlace;
+use crate::upstream::commit::{self, AnswerBody, Hold, error};
+use crate::upstream::opaque::Opaque;
+use crate::upstream::patience::Patience;
+use crate::upstream::reading::Reading;
+use crate::upstream::relay::{Relay, RelayOptions};
+use crate::upstream::throughput::Throughput;
+use crate::upstream::translation::{self, Listener, Translation};
+use crate::vendor::filtered::is_filtered;
+use crate::vendor::stream::StreamShape;
+
+const EMPTIED: &str = "The upstream's moderation left nothing of the answer.";
+
+/// Media types of event streams: SSE, and the frames of AWS.
+const EVENT_STREAMS: [&[u8]; 2] = [b"text/event-stream", b"application/vnd.amazon.eventstream"];
+
+impl AttemptOn<'_> {
+    pub(super) async fn admit(
+        &self,
+        head: &http::response::Parts,
+        body: Incoming,
+        place: Option<LanePlace>,
+        encoded: &Encoded,
+        first_content: Instant,
+        reading: &mut Reading,
+    ) -> Result<AnswerBody, Error> {
+        let idle = Duration::from_millis(self.upstream.spec.timeouts.idle_ms);
+        let content_type = head.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let opaque = |body, place| {
+            let patience = Patience::new(idle, self.deadline);
+            AnswerBody::Opaque(Box::new(Opaque::new(self.upstream, Bytes::new(), body, patience, place)))
+        };
+        if head.headers.contains_key(header::CONTENT_ENCODING) {
+            // Not asked for, so unreadable here; the client may know what to do with it.
+            return match is_told_as_it_is(encoded) {
+                true => Ok(opaque(body, place)),
+                false => Err(self.untold("it is compressed")),
+            };
+        }
+        if EVENT_STREAMS.iter().any(|it| content_type.starts_with(it)) {
+            let held = self.more && self.call.body.is_whole();
+            let mut relay = Box::new(self.relay(body, place, encoded, held));
+            if held {
+                commit::first_content(&mut relay, self.deadline.min(first_content), reading).await?;
+            } else {
+                commit::first_sign(&mut relay, reading).await?;
+            }
+            return Ok(AnswerBody::Events(relay));
+        }
+        if !self.call.answers_json {
+            return Ok(opaque(body, place));
+        }
+        let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
+        let answer = commit::whole_answer(self.upstream, head, body, place, hold).await?;
+        let answer = self.in_words_of_chat(answer, encoded)?;
+        if let AnswerBody::Whole(bytes) = &answer {
+            if self.refilters && is_filtered(bytes) {
+                return Err(error(self.upstream, Kind::ContentFilter, EMPTIED));
+            }
+            commit::note_whole(bytes, self.leg.model_sent(), self.bounds.token_counts, reading);
+        }
+        Ok(answer)
+    }
+
+    /// `held`: the client is to see nothing of it before it is known to be good.
+    fn relay(&self, body: Incoming, place: Option<LanePlace>, encoded: &Encoded, held: bool) -> Relay {
+        let frame = self.call.wording.as_ref().map(|it| &it.frame);
+        let events_max = self.bounds.event_bytes_max;
+        let listens = |it: &Dialect| matches!(it, Dialect::Anthropic | Dialect::Gemini);
+        let options = RelayOptions {
+            shape: match encoded.form {
+                None => self.call.shape,
+                Some(Dialect::Responses) => StreamShape::Responses,
+                Some(_) => StreamShape::Chunks,
+            },
+            translation: translates(encoded)
+                .zip(frame)
+                .and_then(|(form, frame)| Translation::new(form, &encoded.mends, frame, events_max)),
+            listener: encoded.form.filter(|it| encoded.is_own && listens(it)).and_then(Listener::new),
+            remove_usage_chunk: encoded.usage_injected,
+            idle: Duration::from_millis(self.upstream.spec.timeouts.idle_ms),
+            deadline: self.deadline,
+            event_bytes_max: events_max,
+            throughput: self.leg.route.throughput.as_ref().map(|it| Throughput::new(it, held)),
+            hears: self.heard,
+        };
+        Relay::new(options, std::sync::Arc::clone(self.upstream), body, place)
+    }
+
+    pub(super) fn speaks_openai(&self, encoded: &Encoded) -> bool {
+        matches!(encoded.form, None | Some(Dialect::Chat | Dialect::Responses | Dialect::Completions))
+    }
+
+    fn in_words_of_chat(&self, answer: AnswerBody, encoded: &Encoded) -> Result<AnswerBody, Error> {
+        let (false, Some(wording)) = (is_told_as_it_is(encoded), &self.call.wording) else {
+            return Ok(answer);
+        };
+        match (answer, translates(encoded)) {
+            (AnswerBody::Whole(bytes), Some(form)) => {
+                translation::whole(form, &bytes, &encoded.mends, &wording.frame)
+                    .map(AnswerBody::Whole)
+                    .map_err(|fault| self.untold(fault))
+            }
+            // What its client will not be able to be told, another target may still say.
+            (AnswerBody::Whole(bytes), None) => match chat::Chat.read_answer(&bytes) {
+                Ok(_) => Ok(AnswerBody::Whole(bytes)),
+                Err(fault) => Err(self.untold(fault.0)),
+            },
+            _ => Err(self.untold("it is longer than `limits.answer_bytes_max`")),
+        }
+    }
+
+    fn untold(&self, why: &str) -> Error {
+        error(
+            self.upstream,
+            Kind::VendorFailed,
+            &format!("The upstream's answer cannot be translated: {why}."),
+        )
+    }
+
+    /// Says of a translated answer what it has become.
+    pub(super) fn retitle(&self, headers: &mut HeaderMap, answer: &AnswerBody, encoded: &Encoded) {
+        if translates(encoded).is_none() {
+            return;
+        }
+        let kind = match answer {
+            AnswerBody::Events(_) => "text/event-stream",
+            _ => "application/json",
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+}
+
+/// The dialect of an answer that must be put into chat's words, or into better ones.
+fn translates(encoded: &Encoded) -> Option<Dialect> {
+    let is_fine = |it: Dialect| it == Dialect::Chat && !encoded.mends.think_tags;
+    encoded.form.filter(|it| !encoded.is_own && !is_fine(*it))
+}
+
+/// Whether nobody needs to read the answer: it reaches its client as it came.
+fn is_told_as_it_is(encoded: &Encoded) -> bool {
+    encoded.form.is_none() || encoded.is_own
+}

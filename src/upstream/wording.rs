@@ -1,0 +1,349 @@
+//! How a call that asks a model to speak is worded for each target: as the client wrote it, where the target speaks its
+//! dialect, else as a chat completion, and where the target does not speak that either, in the target's own. What the
+//! gateway adds (system prompt, history, defaults) it adds to the client's chat completion, or to the one its call became.
+
+use std::borrow::Cow;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use crate::api::fields::Fields;
+use crate::api::request::{self, RequestScan};
+use crate::dialect::json::Json;
+use crate::dialect::loss::Losses;
+use crate::dialect::prompt::{Prompt, Tool};
+use crate::dialect::terms::Terms;
+use crate::dialect::{Aside, ClientDialect, Dialect, Frame, VendorDialect, seal};
+use crate::error::{Error, Kind, Origin, Retry};
+use crate::route::table::Route;
+use crate::route::target::Target;
+use crate::telemetry::EndpointKind;
+use crate::upstream::Upstream;
+use crate::upstream::body_edit::BodyEdit;
+use crate::upstream::call::{Call, Encoded};
+use crate::upstream::mending::Mends;
+use crate::upstream::options::Unsupported;
+use crate::upstream::payload::Payload;
+use crate::upstream::spec::Form;
+use crate::vendor::prefill;
+
+/// How deep the JSON of a translated call may be: the client's own depth was bounded before, by 1,024 at most
+/// (`limits.json_depth_max`), and translation adds a few.
+const DEPTH_MAX: usize = 1_100;
+
+/// The words of a client's call.
+#[derive(Debug)]
+pub struct Wording {
+    pub dialect: Dialect,
+    /// What is repeated in its answer.
+    pub frame: Frame,
+    /// It only asks how many tokens it has.
+    pub counts: bool,
+    /// The same as a chat completion, once somebody needed it.
+    chat: OnceLock<Result<Chat, Error>>,
+    others_thoughts: OnceLock<bool>,
+    /// The answer comes in the client's own dialect.
+    forwarded: AtomicBool,
+}
+
+/// A call as a chat completion.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    pub body: Bytes,
+    pub scan: RequestScan,
+    /// The same without what no chat completion has, and what that is; None where there is nothing of it.
+    bare: Option<Arc<(Chat, Losses)>>,
+}
+
+impl Wording {
+    pub fn new(dialect: Dialect, frame: Frame, counts: bool) -> Arc<Self> {
+        Arc::new(Self {
+            dialect,
+            frame,
+            counts,
+            chat: OnceLock::new(),
+            forwarded: AtomicBool::new(false),
+            others_thoughts: OnceLock::new(),
+        })
+    }
+
+    /// Says, before its first byte goes out, whether the answer is in the client's dialect or in chat's.
+    pub fn note_forwarded(&self, forwarded: bool) {
+        self.forwarded.store(forwarded, Relaxed);
+    }
+
+    pub fn is_forwarded(&self) -> bool {
+        self.forwarded.load(Relaxed)
+    }
+
+    /// Whether it brings back thoughts that another vendor than one of its own dialect had.
+    fn holds_others_thoughts(&self) -> bool {
+        *self.others_thoughts.get_or_init(|| seal::may_stand_in(&self.frame.asked))
+    }
+
+    /// A call that is none as a chat completion.
+    pub fn chat(&self) -> Result<&Chat, Error> {
+        let chat = self.chat.get_or_init(|| chat_of(self.dialect, &self.frame));
+        chat.as_ref().map_err(Clone::clone)
+    }
+}
+
+fn chat_of(dialect: Dialect, frame: &Frame) -> Result<Chat, Error> {
+    let reader = dialect.of_clients().ok_or_else(|| mute(dialect))?;
+    let mut prompt = reader.read_prompt(&frame.asked, &frame.aside)?;
+    let chat = written(&prompt)?;
+    let mut losses = Losses::default();
+    if dialect != Dialect::Completions {
+        prompt.extra.drain(..).for_each(|(name, _)| losses.add(name));
+        prompt.tools.retain(|it| match it {
+            Tool::Other(json) => {
+                losses.add(name_of_tool(json));
+                false
+            }
+            _ => true,
+        });
+    }
+    let bare = if losses.is_empty() { None } else { Some(Arc::new((written(&prompt)?, losses))) };
+    Ok(Chat { bare, ..chat })
+}
+
+/// A tool that its vendor runs, by its kind.
+fn name_of_tool(tool: &Json) -> String {
+    let kind = Fields::read(tool.get()).and_then(|it| it.text("type").map(|it| it.into_owned()));
+    format!("tools[{}]", kind.unwrap_or_default())
+}
+
+fn written(prompt: &Prompt) -> Result<Chat, Error> {
+    let terms = Terms { model: prompt.model.clone(), ..Terms::default() };
+    let body = chat_writer().write_prompt(prompt, &terms, &mut Losses::default())?;
+    let scan = request::scan(&body, DEPTH_MAX)?;
+    Ok(Chat { body: body.into(), scan, bare: None })
+}
+
+fn chat_writer() -> &'static dyn VendorDialect {
+    &crate::dialect::chat::Chat
+}
+
+/// A dialect that clients or vendors cannot speak; no configuration leads here.
+fn mute(dialect: Dialect) -> Error {
+    let message = format!("The gateway has no words for `{}` here.", dialect.as_str());
+    Error::new(Kind::Internal, Origin::Gateway, message)
+}
+
+/// One call at one target.
+pub(super) struct Asked<'a> {
+    pub call: &'a Call,
+    pub wording: &'a Wording,
+    pub body: &'a Bytes,
+    pub scan: &'a RequestScan,
+    pub route: &'a Route,
+    pub target: &'a Target,
+    pub upstream: &'a Upstream,
+    /// The vendor's name for the model.
+    pub name: &'a str,
+}
+
+impl Asked<'_> {
+    pub fn encode(&self) -> Result<Encoded, Error> {
+        let encoded = self.in_its_words()?;
+        match encoded.losses.names().first() {
+            Some(field) if self.upstream.spec.unsupported == Unsupported::Error => {
+                Err(self.unsayable(field.clone()))
+            }
+            _ => Ok(encoded),
+        }
+    }
+
+    /// The operator has this target refuse what it cannot be told; another one may understand.
+    fn unsayable(&self, field: Cow<'static, str>) -> Error {
+        let message = format!(
+            "The upstream `{}` cannot be told `{field}`; leave it out, or ask another model.",
+            self.upstream.spec.id
+        );
+        let mut error = Error::bad_request(message).param(field).code("unsupported_parameter");
+        error.retry = Retry::NextTarget;
+        error
+    }
+
+    fn in_its_words(&self) -> Result<Encoded, Error> {
+        let client = self.wording.dialect;
+        match self.upstream.spec.form(client).filter(|_| self.may_forward()) {
+            Some(_) if self.wording.counts && self.upstream.spec.manners.path.is_some() => {
+                Err(self.uncounted())
+            }
+            Some(form) => self.forwarded(form),
+            None if self.wording.counts => Err(self.uncounted()),
+            None if self.call.vendors_own.is_some() => Err(self.unknown()),
+            None if client == Dialect::Chat => self.worded(self.body, self.scan),
+            None => self.wording.chat().and_then(|it| self.worded_as(it)),
+        }
+    }
+
+    /// Of what only the client's own dialect knows, vendors of chat's are told nothing.
+    fn worded_as(&self, chat: &Chat) -> Result<Encoded, Error> {
+        let speaks_chat = self.upstream.spec.form(Dialect::Chat).is_some();
+        let bare = chat.bare.as_deref().filter(|_| speaks_chat && self.call.past.is_none());
+        let Some((bare, losses)) = bare else { return self.worded(&chat.body, &chat.scan) };
+        let mut encoded = self.worded(&bare.body, &bare.scan)?;
+        losses.names().iter().for_each(|it| encoded.losses.add(it.clone()));
+        Ok(encoded)
+    }
+
+    /// Only those who speak the dialect count in it.
+    fn uncounted(&self) -> Error {
+        let message = format!("The upstream `{}` counts no tokens.", self.upstream.spec.id);
+        let mut error = Error::bad_request(message);
+        error.retry = Retry::NextTarget;
+        error
+    }
+
+    /// The call names what this target cannot know.
+    fn unknown(&self) -> Error {
+        let field = self.call.vendors_own.unwrap_or_default();
+        let why = match field {
+            "background" => {
+                "An answer in the background is its vendor's to give; send the call without `background`"
+            }
+            "conversation" => "`conversation` names none that the gateway keeps",
+            _ => "`previous_response_id` names no response that the gateway keeps",
+        };
+        let upstream = &self.upstream.spec.id;
+        let message = format!("{why}: the upstream `{upstream}` does not speak the Responses API.");
+        let mut error = Error::bad_request(message).param(field);
+        if field == "previous_response_id" {
+            error = error.code("previous_response_not_found");
+        }
+        error.retry = Retry::NextTarget;
+        error
+    }
+
+    /// Whether the client's own bytes can go out. What the gateway adds it can say in OpenAI's dialects only, history in
+    /// chat's only, and thoughts of another maker would be refused.
+    fn may_forward(&self) -> bool {
+        if self.wording.dialect == Dialect::Chat {
+            return true;
+        }
+        let is_openais = matches!(self.wording.dialect, Dialect::Completions | Dialect::Responses);
+        if self.wording.holds_others_thoughts() {
+            return false;
+        }
+        let is_alone =
+            self.call.past.as_ref().is_none_or(|it| it.kept_at.as_ref() == Some(&self.upstream.spec.id));
+        is_alone && (is_openais || (self.route.system.is_none() && self.route.defaults.is_empty()))
+    }
+
+    /// In the client's dialect.
+    fn forwarded(&self, form: &Form) -> Result<Encoded, Error> {
+        let kind = match form.dialect {
+            Dialect::Chat => return Ok(self.chat(self.body, self.scan, Some(form))),
+            Dialect::Responses => EndpointKind::Responses,
+            Dialect::Completions => EndpointKind::Completions,
+            _ => EndpointKind::Other,
+        };
+        let mut edit = BodyEdit::new(self.body, self.scan);
+        let mut injected = false;
+        if form.dialect != Dialect::Gemini {
+            edit.instruct(self.route, kind);
+            edit.model(self.name);
+            edit.fill_in(self.route, kind);
+            let asks = self.call.wants_usage && self.upstream.spec.stream_usage && self.scan.stream;
+            injected = asks && form.dialect == Dialect::Completions && edit.ask_for_usage();
+        }
+        let path = match (form.dialect, form.dialect.of_vendors()) {
+            // The model is a part of it.
+            (Dialect::Gemini, Some(vendor)) => {
+                let path = vendor.path(self.name, self.scan.stream);
+                Some(if self.wording.counts {
+                    path.replace(":generateContent", ":countTokens")
+                } else {
+                    path
+                })
+            }
+            _ => None,
+        };
+        Ok(Encoded {
+            base: form.base.clone(),
+            path,
+            usage_injected: injected,
+            form: Some(form.dialect),
+            is_own: true,
+            ..Encoded::new(Payload::held(edit.apply()))
+        })
+    }
+
+    /// As a chat completion, or in the first dialect of a target that speaks none.
+    fn worded(&self, body: &Bytes, scan: &RequestScan) -> Result<Encoded, Error> {
+        match self.upstream.spec.form(Dialect::Chat) {
+            Some(form) => {
+                Ok(Encoded { path: Some(chat_writer().path("", false)), ..self.chat(body, scan, Some(form)) })
+            }
+            None => self.translated(self.chat(body, scan, None)),
+        }
+    }
+
+    /// The chat completion with what the gateway adds to it. `form`: where it is spoken; None: it is translated further.
+    fn chat(&self, body: &Bytes, scan: &RequestScan, form: Option<&Form>) -> Encoded {
+        let Self { call, route, target, upstream, name, .. } = self;
+        let mut edit = BodyEdit::new(body, scan);
+        edit.instruct(route, EndpointKind::Chat);
+        if let Some(past) = &call.past {
+            edit.go_back(past, &past.fitted(target, name));
+        }
+        let mut base = form.and_then(|it| it.base.clone());
+        if let Some(said) = &call.said {
+            let prefill = target.facts(name).prefill;
+            edit.go_on(said, prefill);
+            let usual = base.as_deref().unwrap_or(&upstream.base_path);
+            base = Some(prefill::base_path(prefill, usual).into_owned());
+        }
+        edit.keep_store();
+        edit.model(name);
+        edit.fill_in(route, EndpointKind::Chat);
+        let is_chats = matches!(self.wording.dialect, Dialect::Chat | Dialect::Completions);
+        let asks = match form {
+            // Other clients are always told, and so is everybody by targets of other dialects.
+            Some(_) => upstream.spec.stream_usage && (call.wants_usage || !is_chats),
+            None => true,
+        };
+        let injected = asks && scan.stream && edit.ask_for_usage();
+        let (mut losses, mut mends) = (Losses::default(), Mends::default());
+        let mut pieces = edit.apply();
+        if form.is_some() {
+            let quirks = upstream.quirks.for_model(name);
+            pieces = quirks.fit(pieces, &mut losses);
+            mends.think_tags = quirks.think_tags;
+        }
+        Encoded {
+            base,
+            usage_injected: injected && is_chats,
+            form: Some(Dialect::Chat),
+            is_own: self.wording.dialect == Dialect::Chat && !mends.think_tags,
+            losses,
+            mends,
+            ..Encoded::new(Payload::held(pieces))
+        }
+    }
+
+    /// A chat completion in the first dialect of the target.
+    fn translated(&self, chat: Encoded) -> Result<Encoded, Error> {
+        let form = self.upstream.spec.forms.first().ok_or_else(|| mute(Dialect::Chat))?;
+        let vendor = form.dialect.of_vendors().ok_or_else(|| mute(form.dialect))?;
+        let prompt = crate::dialect::chat::Chat.read_prompt(&chat.payload.joined(), &Aside::default())?;
+        let terms = self.upstream.quirks.for_model(self.name).terms(self.name, &self.target.facts(self.name));
+        let mut losses = Losses::default();
+        let body = vendor.write_prompt(&prompt, &terms, &mut losses)?;
+        Ok(Encoded {
+            payload: Payload::held(vec![body.into()]),
+            base: form.base.clone(),
+            path: Some(vendor.path(self.name, prompt.stream)),
+            usage_injected: chat.usage_injected,
+            form: Some(form.dialect),
+            // Sessions remember what they are told in chat's words.
+            is_own: form.dialect == self.wording.dialect && self.call.past.is_none(),
+            losses,
+            mends: Mends::of(&prompt),
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! The quirks of one model: whether they concern a request at all, and the request as the vendor takes it.
+
+use std::sync::Arc;
+
+use aho_corasick::AhoCorasick;
+use bytes::{Bytes, BytesMut};
+
+use super::body::Body;
+use super::options::{MessageOptions, NativeOptions, QuirkOptions, ThinkingName, ToolIdName};
+use super::reasoning::{self, SPELLINGS, TEMPLATE};
+use super::rules::Rules;
+use super::{messages, tools};
+use crate::api::fields::Fields;
+use crate::dialect::loss::Losses;
+use crate::dialect::terms::{Terms, Thinking};
+use crate::vendor::models::ModelFacts;
+
+/// What one model wants otherwise.
+#[derive(Debug, Default)]
+pub struct ModelQuirks {
+    quirks: Vec<Arc<QuirkOptions>>,
+    /// Something is done to every request.
+    concerns_all: bool,
+    /// Names of which one stands in a request that is concerned, with the quote before it; looked for in one pass.
+    names: Option<AhoCorasick>,
+    /// The model puts its thoughts into the content, as `<think>…</think>`.
+    pub think_tags: bool,
+}
+
+impl ModelQuirks {
+    pub(super) fn new(quirks: Vec<Arc<QuirkOptions>>) -> Self {
+        let mut names: Vec<&str> = quirks.iter().flat_map(|it| names(it)).collect();
+        names.sort_unstable();
+        // A name that begins with another one is found with it.
+        names.dedup_by(|name, shorter| name.starts_with(*shorter));
+        let quoted: Vec<String> = names.iter().map(|it| format!("\"{it}")).collect();
+        let names = AhoCorasick::new(&quoted);
+        Self {
+            // Too many names for an automaton: then every request is read.
+            concerns_all: names.is_err() || quirks.iter().any(|it| concerns_all(it)),
+            names: names.ok().filter(|_| !quoted.is_empty()),
+            think_tags: quirks.iter().filter_map(|it| it.think_tags).next_back().unwrap_or_default(),
+            quirks,
+        }
+    }
+
+    /// A chat completion's body, in pieces, as the vendor takes it: the very same pieces where nothing concerns it. What
+    /// the client asked for and is not sent goes to `losses`. A body that is no JSON object is the vendor's to refuse.
+    pub fn fit(&self, body: Vec<Bytes>, losses: &mut Losses) -> Vec<Bytes> {
+        if !self.concerns(&body) {
+            return body;
+        }
+        let whole = joined(&body);
+        self.edited(&whole, losses).unwrap_or(body)
+    }
+
+    /// A look for names, without reading the JSON: pieces end between values.
+    fn concerns(&self, body: &[Bytes]) -> bool {
+        let is_named = |names: &AhoCorasick| body.iter().any(|it| names.is_match(it));
+        self.concerns_all || self.names.as_ref().is_some_and(is_named)
+    }
+
+    fn edited(&self, whole: &Bytes, losses: &mut Losses) -> Option<Vec<Bytes>> {
+        let text = str::from_utf8(whole).ok()?;
+        let fields = Fields::read(text)?;
+        let mut body = Body::new(text, &fields)?;
+        let thinks = Rules::of(&self.quirks, &body, None).reasoning.map(|it| reasoning::thinks(it, &body));
+        let rules = Rules::of(&self.quirks, &body, Some(thinks.unwrap_or_default()));
+        tools::fit(&rules.tools, &mut body, losses);
+        if let Some(reasoning) = rules.reasoning {
+            reasoning::respell(reasoning, &mut body, losses);
+        }
+        rules.apply(&mut body, losses);
+        let messages = body.value("messages").and_then(|it| messages::fit(it, &rules.messages, losses));
+        if let Some(messages) = messages {
+            body.put("messages", messages);
+        }
+        body.edited(whole)
+    }
+
+    /// What the model wants of a dialect of its vendor's own.
+    pub fn terms(&self, model: &str, facts: &ModelFacts) -> Terms {
+        let native = |of: fn(&NativeOptions) -> Option<ThinkingName>| {
+            self.quirks.iter().filter_map(|it| of(&it.native)).next_back()
+        };
+        let fixed = self.quirks.iter().filter_map(|it| it.native.fixed_sampling).next_back();
+        Terms {
+            model: model.to_owned(),
+            output_max: facts.output,
+            thinking: match native(|it| it.thinking) {
+                None | Some(ThinkingName::Usual) => Thinking::Usual,
+                Some(ThinkingName::Effort) => Thinking::Effort,
+                Some(ThinkingName::Budget) => Thinking::Budget,
+                Some(ThinkingName::Never) => Thinking::Never,
+            },
+            fixed_sampling: fixed.unwrap_or_default(),
+            json_schema: facts.json_schema,
+        }
+    }
+}
+
+/// Whether a quirk does something to requests without a name to look for.
+fn concerns_all(quirk: &QuirkOptions) -> bool {
+    let is_any = quirk.when.has.is_empty() && quirk.when.is.is_empty();
+    let messages = &quirk.messages;
+    let orders = [messages.user_needed, messages.system_first, messages.alternate].contains(&Some(true));
+    let adds = !quirk.set.is_empty() || !quirk.default.is_empty();
+    let pins = quirk.reasoning.as_ref().is_some_and(|it| it.pin.is_some());
+    is_any && (orders || adds || pins)
+}
+
+/// The names by which a quirk's requests are known.
+fn names(quirk: &QuirkOptions) -> impl Iterator<Item = &str> {
+    let renamed =
+        quirk.rename.keys().chain(quirk.map.keys()).chain(quirk.respell.keys()).chain(quirk.clamp.keys());
+    let dropped = quirk.drop.iter().chain(&quirk.drop_quietly);
+    // A condition is as good a sign as what it leads to.
+    let asked = quirk.when.has.iter().chain(quirk.when.is.keys());
+    let spelt = quirk.reasoning.iter().flat_map(|_| SPELLINGS.into_iter().chain([TEMPLATE]));
+    let tools = &quirk.tools;
+    let of_tools = tools.drop.iter().flatten().map(String::as_str);
+    let has_kinds = tools.kinds.is_some() || tools.named_alone.is_some();
+    let own = renamed.chain(dropped).chain(asked).map(String::as_str);
+    own.chain(spelt)
+        .chain(of_tools)
+        .chain(has_kinds.then_some("tools"))
+        .chain(names_of_messages(&quirk.messages))
+}
+
+fn names_of_messages<'a>(messages: &'a MessageOptions) -> impl Iterator<Item = &'a str> {
+    let kept = messages.extensions.as_deref();
+    let extensions = kept.into_iter().flat_map(messages::others).map(|it| -> &'a str { it });
+    let fields = messages.drop.iter().flatten().chain(messages.rename.iter().flat_map(|it| it.keys()));
+    let with_calls = messages.echo_reasoning == Some(true)
+        || messages.thought_signatures == Some(true)
+        || messages.tool_ids == Some(ToolIdName::NineAlphanumerics);
+    let signs = [
+        with_calls.then_some("tool_call"),
+        (messages.text_content == Some(true)).then_some("text"),
+        (messages.last_assistant_prefix == Some(true)).then_some("assistant"),
+    ];
+    extensions.chain(fields.map(String::as_str)).chain(signs.into_iter().flatten())
+}
+
+fn joined(pieces: &[Bytes]) -> Bytes {
+    if let [only] = pieces {
+        return only.clone();
+    }
+    let mut whole = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
+    pieces.iter().for_each(|it| whole.extend_from_slice(it));
+    whole.freeze()
+}

@@ -1,0 +1,7 @@
+//! Any bytes as a request in the dialect `anthropic`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tollgate_fuzz::prompt(
+    tollgate::dialect::Dialect::Anthropic,
+    bytes
+));

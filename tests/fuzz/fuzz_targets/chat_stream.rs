@@ -1,0 +1,4 @@
+//! Any bytes as a streamed answer in the dialect `chat`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tollgate_fuzz::stream(tollgate::dialect::Dialect::Chat, bytes));

@@ -1,0 +1,4 @@
+//! Any bytes as a whole answer in the dialect `cohere`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tollgate_fuzz::answer(tollgate::dialect::Dialect::Cohere, bytes));

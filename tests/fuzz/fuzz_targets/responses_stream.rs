@@ -1,0 +1,7 @@
+//! Any bytes as a streamed answer in the dialect `responses`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tollgate_fuzz::stream(
+    tollgate::dialect::Dialect::Responses,
+    bytes
+));

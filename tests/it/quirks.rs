@@ -1,0 +1,93 @@
+//! What vendors want otherwise than OpenAI has it, over real sockets: built in, and said by the operator.
+
+use serde_json::{Value, json};
+
+use crate::support::talk::send;
+use crate::support::{Gateway, Reply, Vendor};
+
+/// An answer that calls a tool, as OpenAI words it.
+fn call() -> Reply {
+    let calls =
+        json!([{"id": "call_abc", "type": "function", "function": {"name": "f", "arguments": "{ }"}}]);
+    let message = json!({"role": "assistant", "content": null, "refusal": null, "annotations": [], "tool_calls": calls});
+    let choice = json!({"index": 0, "message": message, "finish_reason": "tool_calls"});
+    Reply::json(
+        200,
+        json!({"id": "x", "object": "chat.completion", "model": "m", "choices": [choice]}).to_string(),
+    )
+}
+
+/// A gateway with a vendor of each kind behind it, the first one OpenAI, and what is said of each upstream besides.
+async fn gateway(vendors: &[(&str, &Vendor)], more: &str) -> Gateway {
+    let upstreams = vendors.iter().map(|(id, it)| {
+        format!(
+            "  {id}: {{ vendor: {id}, base_url: \"{}\", key: k, probe: {{ interval_ms: 0 }}{more} }}\n",
+            it.url()
+        )
+    });
+    let yaml = format!(
+        "discover: false\nsessions: {{ store: memory }}\nupstreams:\n{}",
+        upstreams.collect::<String>()
+    );
+    Gateway::start(&yaml).await
+}
+
+async fn ask(gateway: &Gateway, session: &str, body: Value) -> Value {
+    let headers = [("x-session-id", session)];
+    let answer =
+        send(gateway, &headers[..usize::from(!session.is_empty())], body.to_string()).await.rest().await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+#[tokio::test]
+async fn a_turn_of_another_vendor_goes_on_at_vendors_that_are_particular() {
+    let openai = Vendor::with((0..3).map(|_| call())).await;
+    for (id, model) in
+        [("deepseek", "deepseek-flash"), ("moonshot", "kimi-k2.6"), ("mistral", "mistral-large-4")]
+    {
+        let other = Vendor::with([Reply::chat("done")]).await;
+        let gateway = gateway(&[("openai", &openai), (id, &other)], "").await;
+        let user = json!([{"role": "user", "content": "go"}]);
+        ask(&gateway, "s", json!({"model": "openai/gpt-4o", "messages": user})).await;
+        let result = json!([{"role": "tool", "tool_call_id": "call_abc", "content": "7", "is_error": true}]);
+        ask(&gateway, "s", json!({"model": format!("{id}/{model}"), "messages": result})).await;
+        let sent = other.request(0).await.json();
+        let (said, result) = (&sent["messages"][1], &sent["messages"][2]);
+        assert_eq!(said["tool_calls"][0]["function"]["arguments"], "{ }", "{id}");
+        assert_eq!(said["tool_calls"][0]["id"], result["tool_call_id"], "{id}");
+        assert_eq!((&said["annotations"], &result["is_error"]), (&Value::Null, &Value::Null), "{id}");
+        let id_length = result["tool_call_id"].as_str().map(str::len);
+        match id {
+            "mistral" => assert_eq!((id_length, &said["reasoning_content"]), (Some(9), &Value::Null)),
+            _ => assert_eq!((id_length, &said["reasoning_content"]), (Some(8), &json!(" ")), "{id}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_vendor_is_told_to_think_in_its_own_spelling() {
+    let (kimi, qwen) = (Vendor::with([Reply::chat("a")]).await, Vendor::with([Reply::chat("b")]).await);
+    let gateway = gateway(&[("moonshot", &kimi), ("qwen", &qwen)], "").await;
+    for model in ["moonshot/kimi-k2.6", "qwen/qwen3.7-plus"] {
+        let messages = json!([{"role": "user", "content": "go"}]);
+        ask(&gateway, "", json!({"model": model, "messages": messages, "reasoning_effort": "none"})).await;
+    }
+    let (kimi, qwen) = (kimi.request(0).await.json(), qwen.request(0).await.json());
+    assert_eq!((&kimi["thinking"], &kimi["reasoning_effort"]), (&json!({"type": "disabled"}), &Value::Null));
+    assert_eq!((&qwen["enable_thinking"], &qwen["reasoning_effort"]), (&json!(false), &Value::Null));
+}
+
+#[tokio::test]
+async fn an_operator_overrides_a_quirk_without_a_build() {
+    let vendor = Vendor::with([Reply::chat("a")]).await;
+    let gateway =
+        gateway(&[("mistral", &vendor)], ", quirks: [{ keep: [seed], set: { safe_prompt: true } }]").await;
+    let messages = json!([{"role": "user", "content": "go"}]);
+    ask(&gateway, "", json!({"model": "mistral/mistral-large-4", "messages": messages, "seed": 7})).await;
+    let sent = vendor.request(0).await.json();
+    assert_eq!(
+        (&sent["seed"], &sent["random_seed"], &sent["safe_prompt"]),
+        (&json!(7), &Value::Null, &json!(true))
+    );
+}
