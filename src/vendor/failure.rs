@@ -323,6 +323,8 @@ mod tests {
         );
         check(r#"{"error":{"code":"content_policy_violation","message":"no"}}"#, Kind::ContentFilter);
         check(r#"{"error":{"code":"forbidden","message":"no"}}"#, Kind::KeyRefused);
+        let bedrocks = r#"{"message":"You don't have access to the model with the specified model ID."}"#;
+        check(bedrocks, Kind::ModelMissing);
     }
 
     #[test]

@@ -235,3 +235,39 @@ async fn caches_are_counted_and_priced_whoever_keeps_them() {
         }
     }
 }
+
+/// A conversation that went to another vendor in between brings its thoughts, which the API refuses: it was sent them.
+#[tokio::test]
+async fn thoughts_of_another_maker_do_not_go_to_a_vendor_of_the_clients_dialect() {
+    for signature in ["tollgate.gemini.c2ln", ""] {
+        let (a, gateway) = one(Anthropic, Anthropic.whole("ok")).await;
+        let thought = json!({"type": "thinking", "thinking": "hm", "signature": signature});
+        let said = json!({"role": "assistant", "content": [thought, {"type": "text", "text": "so"}]});
+        let user = json!({"role": "user", "content": "Hi"});
+        let body = json!({"model": "smart", "max_tokens": 64, "messages": [user, said, user]});
+        let answer = gateway.post("/v1/messages", body.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let seen = a.request(0).await;
+        let sent = seen.text();
+        assert!(sent.contains("\"so\"") && !sent.contains("thinking"), "{sent}");
+    }
+}
+
+/// OpenAI refuses what it does not know.
+#[tokio::test]
+async fn what_only_the_clients_dialect_has_is_named_and_not_sent_to_vendors_of_chat() {
+    let (a, gateway) = one(Chat, Chat.whole("ok")).await;
+    let tools =
+        json!([{"type": "bash_20250124", "name": "bash"}, {"name": "f", "input_schema": {"type": "object"}}]);
+    let mut body =
+        json!({"model": "smart", "max_tokens": 64, "context_management": {"edits": []}, "tools": tools});
+    body["messages"] = json!([{"role": "user", "content": "Hi"}]);
+    let answer = gateway.post("/v1/messages", body.to_string()).await;
+    assert_eq!(answer.header("x-tollgate-dropped"), Some("context_management,tools[bash_20250124]"));
+    let seen = a.request(0).await;
+    let sent = seen.text();
+    assert!(
+        sent.contains("\"f\"") && !sent.contains("bash") && !sent.contains("context_management"),
+        "{sent}"
+    );
+}
