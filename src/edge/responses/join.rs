@@ -64,6 +64,10 @@ pub async fn join(
         Before::Vendors(field) => return Ok(Joined { vendors_own: Some(field), ..Joined::default() }),
         before => before,
     };
+    if !belonging.stores && matches!(before, Before::Nothing) {
+        // Nothing to take along and nothing to keep: a target that speaks the Responses API needs no other words.
+        return Ok(Joined::default());
+    }
     let (chat, incoming) = match (read(wording, &belonging), &before) {
         // What no other vendor could be told is its own vendor's to keep.
         (Err(_), Before::Nothing) => return Ok(Joined::default()),
