@@ -35,12 +35,17 @@ pub(super) mod usage;
 
 use super::answer::Answer;
 use super::loss::Losses;
-use super::prompt::Prompt;
+use super::prompt::{Message, Prompt};
 use super::terms::Terms;
 use super::{Aside, ClientDialect, Decoder, Encoder, ErrorSaid, Frame, NoAnswer, VendorDialect};
 use crate::error::Error;
 
 pub struct Chat;
+
+/// Appends messages to a list of such, each as a JSON object.
+pub fn write_messages(list: &mut Vec<u8>, messages: &[Message]) {
+    messages.iter().for_each(|it| messages::write(list, it));
+}
 
 impl ClientDialect for Chat {
     fn read_prompt(&self, body: &[u8], aside: &Aside) -> Result<Prompt, Error> {

@@ -96,7 +96,9 @@ fn read_audio(fields: &Fields, at: At) -> Result<Part, Error> {
 
 fn media(kind: MediaKind, source: Source, fields: &Fields) -> Media {
     let own = |name| fields.text(name).map(|it| it.into_owned());
-    let (detail, name, cache) = (own("detail"), own("filename"), cache_of(fields));
+    // Items always have a detail; `auto` says as much as none.
+    let detail = own("detail").filter(|it| it != "auto");
+    let (name, cache) = (own("filename"), cache_of(fields));
     Media { detail, name, cache, ..Media::of(kind, source) }
 }
 

@@ -29,6 +29,17 @@ pub fn read_items(list: &[&RawValue]) -> Result<Vec<Message>, Error> {
     gathered(items)
 }
 
+/// Items that are kept, as the messages they say. What chat completions have no word for, and what cannot be read, is left
+/// out.
+pub fn messages_of<'a>(items: impl Iterator<Item = &'a str>) -> Vec<Message> {
+    let read = items.enumerate().filter_map(|(index, it)| read_item(it, At::of("items", index)).ok());
+    let has_word = |item: &Item| {
+        !matches!(item, Item::Did(it) if matches!(it[..], [Part::Other(_)]))
+            && !matches!(item, Item::Gave(Part::Other(_)))
+    };
+    gathered(read.filter(has_word).map(Ok)).unwrap_or_default()
+}
+
 /// Items as messages. What an assistant did in one turn is one message, for chat completions want the results of calls
 /// directly behind the message that makes them.
 pub fn gathered(items: impl Iterator<Item = Result<Item, Error>>) -> Result<Vec<Message>, Error> {

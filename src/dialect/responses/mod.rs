@@ -28,6 +28,7 @@ mod tools;
 mod written;
 
 pub use broken::{Ending, Passed, begun, failed};
+pub use items::messages_of;
 pub use written::Gathered;
 
 use super::answer::Answer;

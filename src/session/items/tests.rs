@@ -62,7 +62,10 @@ fn messages_become_items_and_items_messages() {
         json!([message("user", json!([words("input_text", "a")]))]),
     );
     check_both(
-        json!([{"role": "developer", "content": "a", "name": "n"}, {"role": "assistant", "content": "b", "refusal": "no"}]),
+        json!([
+            {"role": "developer", "content": "a", "name": "n"},
+            {"role": "assistant", "content": [{"type": "text", "text": "b"}, {"type": "refusal", "refusal": "no"}]},
+        ]),
         json!([
             {"type": "message", "role": "developer", "name": "n", "content": [words("input_text", "a")]},
             message("assistant", json!([words("output_text", "b"), {"type": "refusal", "refusal": "no"}])),
@@ -137,7 +140,10 @@ fn odd_messages_and_unknown_items_are_kept() {
         item.as_object_mut().unwrap().remove("id");
         assert_eq!(item, items[at]);
     }
-    assert_eq!(said(&turn), json!([{"role": "user", "content": "a"}]));
+    let sealed =
+        json!({"type": "reasoning.encrypted", "data": "x", "format": "openai-responses-v1", "index": 0});
+    let thought = json!({"role": "assistant", "content": "", "reasoning_details": [sealed]});
+    assert_eq!(said(&turn), json!([thought, {"role": "user", "content": "a"}]));
 }
 
 #[test]
