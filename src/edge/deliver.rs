@@ -114,7 +114,7 @@ fn waiting(
 
 async fn finished(
     result: Result<Delivery, Error>,
-    end: Box<FinishGuard>,
+    mut end: Box<FinishGuard>,
     wording: Option<&Wording>,
     told: Option<&Told>,
     watch: &Watch<'_>,
@@ -123,6 +123,7 @@ async fn finished(
     let mut response = match result {
         Err(error) => {
             if let Some(counted) = count::instead(wording, &error) {
+                end.answers_here();
                 return closed(counted, end);
             }
             let mut response = rescue::answer(&error, end);

@@ -104,7 +104,8 @@ pub struct LimitOptions {
     #[schemars(range(min = 4_096, max = 268_435_456))]
     pub event_bytes_max: usize,
     /// Size of an answer that is held whole before it is passed on, so that failover stays open, in bytes.
-    /// Default 4,194,304; 4,096 to 268,435,456. A longer one is passed on as it comes.
+    /// Default 4,194,304; 4,096 to 268,435,456. A longer one is passed on as it comes, or is a 502 where it must be
+    /// translated.
     #[schemars(range(min = 4_096, max = 268_435_456))]
     pub answer_bytes_max: usize,
     /// Nesting of a request's JSON. Default 128; 8 to 1,024.

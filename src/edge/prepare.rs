@@ -81,6 +81,11 @@ pub(super) async fn prepare(
     let (route, model) = find(serving, &asked, model, end)?;
     let joined = joined(serving, route, &asked, &taken.body, wording.as_deref(), end).await?;
     let plan = planned(route, model, &asked, &taken.body, &joined, end)?;
+    // What names no model asks a vendor for no tokens: it reads, say, an answer again that was paid for. Counting them is
+    // free.
+    if !plan.model().is_empty() && wording.as_ref().is_none_or(|it| !it.counts) {
+        end.planned(&plan, joined.past.as_ref());
+    }
     let Asked { endpoint, head, client, deletes, .. } = asked;
     let call = Call {
         method: head.method,
@@ -201,16 +206,13 @@ fn planned(
         tags: ask::tags(headers)?,
     };
     let mut plan = plan(route, ask(route, model, scanned, caller), Instant::now());
-    let kept_at = past.and_then(|it| it.kept_at.as_ref()).filter(|_| !plan.panic);
-    if let Some(upstream) = kept_at.or(joined.made_at.as_ref()) {
-        // Whoever knows what was said needs not be told it.
-        plan.targets.sort_by_key(|it| it.upstream != *upstream);
+    if let Some(kept_at) = past.and_then(|it| it.kept_at.as_ref()).filter(|_| !plan.panic) {
+        plan.prefer(kept_at);
+    }
+    if let Some(made_at) = &joined.made_at {
+        plan.keep_to(made_at);
     }
     plan.count_exclusions();
-    // What names no model asks a vendor for no tokens: it reads, say, an answer again that was paid for.
-    if !model.is_empty() {
-        end.planned(&plan, past);
-    }
     end.tells_usage = headers.get(X_TOLLGATE_USAGE).is_some_and(|it| it == "1");
     Ok(plan)
 }

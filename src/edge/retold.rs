@@ -134,7 +134,7 @@ pub fn error(mut response: Response<Body>, dialect: Option<Dialect>) -> Response
 }
 
 /// What OpenAI's error object says; None for those of Anthropic, which have a `type` beside it, and of Google, which have a
-/// number for a code.
+/// `status` in it. A number for a code is OpenRouter's and vLLM's too.
 pub fn openai_error(body: &[u8], status: u16) -> Option<ErrorSaid> {
     #[derive(Deserialize)]
     struct Envelope {
@@ -143,7 +143,7 @@ pub fn openai_error(body: &[u8], status: u16) -> Option<ErrorSaid> {
         r#type: Value,
     }
     let Envelope { error, r#type } = serde_json::from_slice(body).ok()?;
-    if r#type == "error" || error.get("code").is_some_and(Value::is_number) {
+    if r#type == "error" || error.get("status").is_some_and(Value::is_string) {
         return None;
     }
     let text = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);

@@ -40,8 +40,9 @@ pub fn mirror(
     record: &CallRecord,
 ) {
     let Some(shadow) = &planned.route.shadow else { return };
-    // What we do not know may leave something behind, such as a job that somebody pays for.
-    let is_known = call.kind != EndpointKind::Other;
+    // What we do not know may leave something behind, such as a job that somebody pays for, or name what only another
+    // vendor has.
+    let is_known = call.kind != EndpointKind::Other && call.vendors_own.is_none();
     if !is_known || fastrand::u32(0..100) >= shadow.percent || gateway.is_stopping() {
         return;
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::health;
+use crate::names::UpstreamId;
 use crate::route::ask::Ask;
 use crate::route::fit::{Misfit, misfit};
 use crate::route::policy;
@@ -20,6 +21,8 @@ pub struct Plan {
     pub targets: Vec<Arc<Target>>,
     /// Nothing healthy was left: the targets are out, least recently failed first.
     pub panic: bool,
+    /// Nobody else could serve the call: the route's fallbacks are not asked either.
+    pub is_final: bool,
     /// Targets left out, and why.
     pub excluded: Vec<(Arc<Target>, Exclusion)>,
     /// The key that holds the conversation's prefix at a target, by the target's fingerprint.
@@ -93,7 +96,8 @@ pub fn plan_with(route: &Arc<Route>, ask: Ask, now: Instant, dice: &impl Fn() ->
     let unwell = sifted.unwell.iter().map(|(it, why)| (Arc::clone(it.target), Exclusion::Unwell(*why)));
     let excluded = sifted.excluded.into_iter().chain(unwell).collect();
     let warm_key = warm.map(|it| (it.target, it.key));
-    let mut plan = Plan { route: Arc::clone(route), ask, targets, panic, excluded, warm_key };
+    let mut plan =
+        Plan { route: Arc::clone(route), ask, targets, panic, is_final: false, excluded, warm_key };
     plan.try_canary(now, dice);
     plan
 }
@@ -152,6 +156,31 @@ impl Plan {
     /// The model the client asked of the route.
     pub fn model(&self) -> &str {
         &self.ask.model
+    }
+
+    /// Whoever knows what the call goes on from comes first: it needs not be told.
+    pub fn prefer(&mut self, upstream: &UpstreamId) {
+        self.targets.sort_by_key(|it| it.upstream != *upstream);
+    }
+
+    /// Leaves the targets at this upstream, which alone knows what the call names, in service or not. Where there are none,
+    /// as the route was changed since, all stay.
+    pub fn keep_to(&mut self, upstream: &UpstreamId) {
+        let is_there = |it: &Arc<Target>| it.upstream == *upstream;
+        if self.targets.iter().any(is_there) {
+            self.targets.retain(is_there);
+            self.is_final = true;
+            return;
+        }
+        let out = self.excluded.iter().filter_map(|(it, why)| match why {
+            Exclusion::Unwell(why) if is_there(it) => Some((it, why)),
+            _ => None,
+        });
+        if out.clone().next().is_some() {
+            let left = out.filter(|(_, why)| why.yields_in_panic()).map(|(it, _)| Arc::clone(it));
+            self.targets = left.collect();
+            (self.panic, self.is_final) = (true, true);
+        }
     }
 
     /// Counts the targets that were left out.
@@ -213,6 +242,7 @@ impl Plan {
             ask: self.ask.clone(),
             targets: self.targets[place + 1..].to_vec(),
             panic: self.panic,
+            is_final: self.is_final,
             excluded: Vec::new(),
             warm_key: self.warm_key,
         };

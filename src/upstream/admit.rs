@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::dialect::{ClientDialect, Dialect, NoAnswer, VendorDialect, chat};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Origin};
 use crate::upstream::attempt::AttemptOn;
 use crate::upstream::call::Encoded;
 use crate::upstream::client::LanePlace;
@@ -73,7 +73,10 @@ impl AttemptOn<'_> {
             if self.refilters && is_filtered(bytes) {
                 return Err(error(self.upstream, Kind::ContentFilter, EMPTIED));
             }
-            commit::note_whole(bytes, self.leg.model_sent(), self.bounds.token_counts, reading);
+            // A count is no answer: how soon it comes says nothing of how soon one would.
+            if !self.call.counts() {
+                commit::note_whole(bytes, self.leg.model_sent(), self.bounds.token_counts, reading);
+            }
         }
         Ok(answer)
     }
@@ -108,8 +111,13 @@ impl AttemptOn<'_> {
     /// A vendor's error without the words of a dialect that its client does not speak.
     pub(super) fn reworded(&self, mut error: Error, encoded: &Encoded) -> Error {
         let openais = [Dialect::Chat, Dialect::Responses, Dialect::Completions];
-        if !encoded.is_own && encoded.form.is_some_and(|it| !openais.contains(&it)) {
-            error.in_openais_words();
+        let Some(form) = encoded.form.filter(|_| !encoded.is_own) else { return error };
+        let client = self.call.wording.as_ref().map(|it| it.dialect);
+        match openais.contains(&form) {
+            false => error.in_openais_words(),
+            // What each vendor makes of OpenAI's error object is for clients who asked in those words.
+            true if !matches!(client, Some(Dialect::Chat | Dialect::Completions)) => error.body = None,
+            true => {}
         }
         error
     }
@@ -134,7 +142,7 @@ impl AttemptOn<'_> {
                 Ok(_) => Ok(AnswerBody::Whole(bytes)),
                 Err(why) => Err(self.no_answer(why, encoded, headers, &bytes)),
             },
-            _ => Err(self.untold("it is longer than `limits.answer_bytes_max`")),
+            _ => Err(too_long()),
         }
     }
 
@@ -174,6 +182,12 @@ impl AttemptOn<'_> {
         };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     }
+}
+
+/// It is no fault of the vendor's, and another one would be paid for an answer as long.
+fn too_long() -> Error {
+    let message = "The upstream's answer cannot be translated: it is longer than `limits.answer_bytes_max`.";
+    Error::new(Kind::VendorFailed, Origin::Gateway, message)
 }
 
 /// The dialect of an answer that must be put into chat's words, or into better ones.

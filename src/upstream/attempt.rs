@@ -28,12 +28,14 @@ pub struct Failed {
     status: Option<u16>,
     /// Whether the vendor had, or may have had, the whole request.
     pub sent: bool,
+    /// Nobody was asked: the target cannot be told what the call says.
+    pub unsayable: bool,
     elapsed: Duration,
 }
 
 impl Failed {
     fn new(error: Error, status: Option<u16>, sent: bool) -> Self {
-        Self { error, status, sent, elapsed: Duration::ZERO }
+        Self { error, status, sent, unsayable: false, elapsed: Duration::ZERO }
     }
 
     /// Whether the vendor began to answer, or had the request and never said no: it may charge for either.
@@ -118,7 +120,8 @@ impl AttemptOn<'_> {
         let now = begun.into_std();
         let key = seat.key;
         let encoded = self.call.encode(self.leg.route, self.leg.target, self.upstream, self.leg.model);
-        let encoded = encoded.map_err(|error| Failed::new(error, None, false))?;
+        let encoded =
+            encoded.map_err(|error| Failed { unsayable: true, ..Failed::new(error, None, false) })?;
         let answer = self.send(key, &encoded, begun).await?;
         if answer.resent {
             self.upstream.metrics.retried_after_send();
@@ -247,7 +250,7 @@ impl AttemptOn<'_> {
 
     /// Tells health and metrics of a failed attempt.
     fn note(&self, error: &Error, terms: &Terms<'_>, elapsed: Duration) {
-        if error.origin == Origin::Client {
+        if !matches!(error.origin, Origin::Upstream(_)) {
             return;
         }
         let verdict = verdict(error.kind);

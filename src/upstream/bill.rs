@@ -41,6 +41,16 @@ impl Settled {
     }
 }
 
+/// Anthropic counts the prompt where a stream begins and the answer where it ends: of one that was left before, at least what
+/// was heard is counted.
+fn so_far(told: Usage, reading: &Reading) -> Usage {
+    let heard = reading.content_tokens();
+    match reading.finished || told.output >= heard {
+        true => told,
+        false => Usage { output: heard, estimated: true, ..told },
+    }
+}
+
 impl Bill {
     pub fn new(plan: &Plan, kind: EndpointKind, past: Option<Arc<Past>>) -> Self {
         Self { route: Arc::clone(&plan.route), ask: plan.ask.clone(), kind, past }
@@ -54,7 +64,7 @@ impl Bill {
 
     /// The usage and cost of an answer. Where the vendor counted nothing, ours is an estimate.
     pub fn settle(&self, reading: &Reading) -> Option<Settled> {
-        let counted = reading.usage.filter(Usage::says_something);
+        let counted = reading.usage.filter(Usage::says_something).map(|it| so_far(it, reading));
         let usage = counted.or_else(|| self.estimate(reading)).or(reading.usage)?;
         Some(Settled { usage, cost: self.cost(&reading.target, &reading.model, &usage, reading) })
     }

@@ -68,7 +68,7 @@ impl Dispatcher<'_> {
     /// Serves `call` by the first target of `plan`, or of its route's fallbacks, that answers.
     pub async fn run(&self, call: &Call, plan: &Plan, end: &mut FinishGuard) -> Result<Delivery, Error> {
         let mut legs = Legs::new(plan);
-        if call.said.is_some() {
+        if call.said.is_some() || plan.is_final {
             // The rest of an answer is for the targets that could have begun it.
             legs.end_fallbacks();
         }
@@ -259,7 +259,9 @@ impl<'a> Search<'a> {
             }
             Err(failed) => {
                 end.refused_by(&failed, &leg, &self.on.upstreams[leg.target.slot]);
-                if let Some(pass) = runner.pass.filter(|_| failed.error.retry != Retry::Never) {
+                if let Some(pass) =
+                    runner.pass.filter(|_| failed.error.retry != Retry::Never && !failed.unsayable)
+                {
                     pass.spend();
                 }
                 Err((leg, failed))
@@ -290,7 +292,13 @@ impl<'a> Search<'a> {
             return Err(failed.error);
         }
         self.learn(leg, failed.error.kind);
-        self.left = Some((leg, failed));
+        if failed.unsayable {
+            // Who was not asked took no attempt, and whoever is asked next is not asked again.
+            self.attempts_left += 1;
+            self.worst = Some(most_telling(self.worst.take(), failed.error));
+        } else {
+            self.left = Some((leg, failed));
+        }
         Ok(())
     }
 
@@ -316,11 +324,11 @@ impl<'a> Search<'a> {
 
     /// The answer when nothing was left to try.
     fn exhausted(self) -> Error {
-        let last = self.left.map(|(_, failed)| failed.error);
-        let mut error = match last {
-            Some(last) => most_telling(self.worst, last),
-            None => self.busy.map_or_else(|| refused_all(self.plan), no_place),
+        let told = match self.left {
+            Some((_, last)) => Some(most_telling(self.worst, last.error)),
+            None => self.worst,
         };
+        let mut error = told.unwrap_or_else(|| self.busy.map_or_else(|| refused_all(self.plan), no_place));
         // A vendor's own words stay as they are.
         if let Some(target) = self.refused.filter(|_| error.body.is_none()) {
             let said = format!(" `{}` was not asked: its retry budget is used up.", target.upstream);

@@ -103,6 +103,11 @@ impl FinishGuard {
         self.record.model_sent = Some(model.into());
     }
 
+    /// No target gives the answer after all, but the gateway.
+    pub fn answers_here(&mut self) {
+        self.target = None;
+    }
+
     /// The target of `leg`, which was asked, failed. A fault of the client's own is not listed against it.
     pub fn refused_by(&mut self, failed: &Failed, leg: &Leg<'_>, upstream: &Upstream) {
         self.record.upstream = None;

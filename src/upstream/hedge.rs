@@ -20,8 +20,8 @@ use crate::upstream::dispatch::{Delivery, Runner, Search, now};
 use crate::upstream::finish::FinishGuard;
 use crate::upstream::terms::Terms;
 
-/// Whether a call may be asked twice at once: it is held whole, its answer is text or numbers, and it is not the rest of one
-/// that broke off.
+/// Whether a call may be asked twice at once: it is held whole, its answer is text or numbers, it is not the rest of one that
+/// broke off, and nothing of it stays at the vendor, such as a job in the background that hanging up does not end.
 fn may_be_doubled(call: &Call) -> bool {
     let kinds = [
         EndpointKind::Chat,
@@ -31,7 +31,8 @@ fn may_be_doubled(call: &Call) -> bool {
         EndpointKind::GenerateContent,
         EndpointKind::Embeddings,
     ];
-    matches!(call.body, CallBody::Json { .. }) && kinds.contains(&call.kind) && call.said.is_none()
+    let leaves_nothing = call.said.is_none() && call.vendors_own.is_none();
+    matches!(call.body, CallBody::Json { .. }) && kinds.contains(&call.kind) && leaves_nothing
 }
 
 /// When a route's rule asks a second target.

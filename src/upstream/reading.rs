@@ -23,6 +23,8 @@ pub struct Reading {
     pub usage: Option<Usage>,
     /// The tier the vendor says it served the call in.
     pub service_tier: Option<ServiceTier>,
+    /// A stream that its vendor brought to an end.
+    pub finished: bool,
     /// Events read.
     pub events: u64,
     /// From the start of the call to the first content.
@@ -62,6 +64,7 @@ impl Reading {
             asked,
             usage: None,
             service_tier: None,
+            finished: false,
             events: 0,
             first_content: None,
             slow: false,

@@ -324,6 +324,7 @@ impl Relay {
 
     fn note(&mut self, facts: &EventFacts, event_bytes: usize, reading: &mut Reading) {
         self.finished |= facts.finished;
+        reading.finished = self.finished;
         self.done |= facts.done;
         reading.events += 1;
         reading.is_opaque = self.options.shape == StreamShape::Opaque;

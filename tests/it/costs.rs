@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::tongue::{Tongue, gateway};
 use crate::support::{Gateway, Reply, Vendor, delta, event, finish, over, role, until, usage};
 
 /// Prices of the upstreams that `over` made, in its order.
@@ -346,4 +347,16 @@ async fn the_costs_of_a_canary_survive_a_reload() {
     gateway.chat("smart").await;
     gateway.call_line(1).await;
     assert_eq!(dollars(&gateway, "cost_usd_total", "b").await, 0.000_068);
+}
+
+/// Anthropic tells the tokens of an answer where it ends, and one where it begins.
+#[tokio::test]
+async fn a_forwarded_stream_that_breaks_off_costs_what_was_heard() {
+    let a = Vendor::with([Tongue::Anthropic.begun(&["one", "two", "three", "four"]).then_cut()]).await;
+    let gateway = gateway(&[(Tongue::Anthropic, &a)], "", "").await;
+    let asked = Tongue::Anthropic.asks("smart", "hi", true);
+    Tongue::Anthropic.call_with(&gateway, &[], &asked).await;
+    let line = gateway.call_line(0).await;
+    let told = (&line["input_tokens"], &line["output_tokens"], &line["usage_estimated"]);
+    assert_eq!(told, (&json!(7), &json!(4), &json!(true)), "{line}");
 }

@@ -141,3 +141,30 @@ async fn a_prompt_with_thoughts_of_another_maker_is_estimated() {
     estimated(Anthropic, &answer);
     assert_eq!(a.calls(), 0);
 }
+
+/// A target that does not count is not asked, and takes no attempt from those who do.
+#[tokio::test]
+async fn who_cannot_count_takes_no_attempt() {
+    let (a, b) = (Vendor::start().await, Vendor::start().await);
+    b.expect(Reply::json(200, json!({"input_tokens": 4}).to_string()));
+    let gateway = gateway(&[(Chat, &a), (Anthropic, &b)], "", "failover: { attempts_max: 1 }\n").await;
+    let answer = count(&gateway, Anthropic).await;
+    assert_eq!(
+        (answer.text().as_str(), answer.header("x-tollgate-tokens-estimated")),
+        (r#"{"input_tokens":4}"#, None)
+    );
+}
+
+/// How soon a count comes says nothing of how soon an answer would, and it is free.
+#[tokio::test]
+async fn a_count_is_no_answer_of_its_target() {
+    let a = Vendor::with([Reply::json(200, json!({"input_tokens": 4}).to_string())]).await;
+    a.expect(Anthropic.refuses(503, "busy"));
+    let gateway = gateway(&[(Anthropic, &a)], "", "").await;
+    assert_eq!(count(&gateway, Anthropic).await.header("x-tollgate-tokens-estimated"), None);
+    estimated(Anthropic, &count(&gateway, Anthropic).await);
+    let of = async |family: &str| gateway.metric(family, &[("upstream", "a")]).await;
+    assert_eq!(of("tollgate_requests_total").await, 1.0, "the second one was answered by nobody");
+    assert_eq!(of("tollgate_time_to_first_token_seconds_count").await, 0.0);
+    assert_eq!(of("tollgate_unpriced_calls_total").await, 0.0);
+}

@@ -144,6 +144,16 @@ async fn an_answer_too_long_to_hold_is_told_only_where_nobody_must_read_it() {
     }
 }
 
+/// Its vendor did nothing wrong, and the next one would be paid for an answer as long.
+#[tokio::test]
+async fn an_answer_too_long_to_hold_is_nobodys_failure() {
+    let (a, b) = (Vendor::with([Gemini.whole(&"x".repeat(5_000))]).await, Vendor::start().await);
+    let more = "limits: { answer_bytes_max: 4096 }\n";
+    let gateway = gateway(&[(Gemini, &a), (Chat, &b)], ", circuit: { failures: 1 }", more).await;
+    assert_eq!(Anthropic.call(&gateway, false).await.status, 502);
+    assert_eq!((b.calls(), &gateway.upstream("a").await["circuit"]), (0, &json!("closed")));
+}
+
 #[tokio::test]
 async fn an_answer_that_is_none_is_left_for_the_next_vendor() {
     for vendor in VENDORS {
@@ -168,4 +178,22 @@ async fn googles_clients_are_told_when_to_come_back_as_google_does() {
     let details = answer.json()["error"]["details"].clone();
     let info = json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"});
     assert!(details.as_array().is_some_and(|it| it.contains(&info)), "{details}");
+}
+
+/// OpenRouter and vLLM have a number for a code, FastAPI has no error object at all.
+#[tokio::test]
+async fn errors_of_every_chat_vendor_are_told_in_the_clients_words() {
+    for body in [json!({"error": {"message": "slow down", "code": 429}}), json!({"detail": "slow down"})] {
+        let (a, gateway) = one(Chat, "").await;
+        for client in [Anthropic, Gemini, Responses] {
+            a.expect(Reply::json(429, body.to_string()));
+            let answer = client.call(&gateway, false).await;
+            assert_eq!(
+                (answer.status.as_u16(), client.refusal(&answer).as_str()),
+                (429, "slow down"),
+                "{client:?}: {}",
+                answer.text()
+            );
+        }
+    }
 }

@@ -15,6 +15,10 @@ const LATE: Duration = Duration::from_millis(180);
 
 /// The route `smart` over these vendors, named `a`, `b` …, with this rule. `more` is appended.
 async fn hedged(vendors: &[&Vendor], hedge: &str, more: &str) -> Gateway {
+    Gateway::start(&hedging(vendors, hedge, more)).await
+}
+
+fn hedging(vendors: &[&Vendor], hedge: &str, more: &str) -> String {
     let names = ["a", "b", "c"];
     let mut yaml = String::from("upstreams:\n");
     for (name, vendor) in names.iter().zip(vendors) {
@@ -22,7 +26,7 @@ async fn hedged(vendors: &[&Vendor], hedge: &str, more: &str) -> Gateway {
     }
     let targets: Vec<_> = names[..vendors.len()].iter().map(|it| format!("{it}/m")).collect();
     yaml += &format!("routes:\n  - {{ model: smart, targets: [{}], hedge: {hedge} }}\n", targets.join(", "));
-    Gateway::start(&(yaml + more)).await
+    yaml + more
 }
 
 async fn hedges(gateway: &Gateway, upstream: &str, result: &str) -> f64 {
@@ -265,23 +269,30 @@ async fn no_money_and_no_second_target_in_service_is_no_hedge() {
     assert_eq!(gateway.stream("smart").await.served_by(), ("a", "1"));
 }
 
-/// Only what is text or numbers is asked for twice: nobody wants two pictures painted.
+/// Only what is text or numbers is asked for twice: nobody wants two pictures painted, nor two jobs done by a vendor that
+/// does not end them when it is hung up on.
 #[tokio::test]
-async fn other_endpoints_are_not_hedged() {
-    let gate = Gate::new();
-    let (a, b) =
-        (Vendor::with([Reply::json(200, r#"{"data":[]}"#).gate_first(&gate)]).await, Vendor::start().await);
-    let gateway = hedged(&[&a, &b], SOON, "").await;
-    let body = r#"{"model":"smart","prompt":"a toll"}"#;
-    let (answer, ()) = tokio::join!(gateway.post("/v1/images/generations", body), async {
-        gate.reached().await;
-        // A chat beside it is hedged, and by then the picture would have been, too.
-        a.expect(Reply::hang());
-        b.expect(Reply::chat("from b"));
-        assert_eq!(gateway.chat("smart").await.served_by(), ("b", "2"));
-        gate.open();
-    });
-    assert_eq!(answer.served_by(), ("a", "1"));
+async fn what_is_more_than_text_is_not_hedged() {
+    for (path, body) in [
+        ("/v1/images/generations", r#"{"model":"smart","prompt":"a toll"}"#),
+        ("/v1/responses", r#"{"model":"smart","input":"hi","background":true}"#),
+    ] {
+        let gate = Gate::new();
+        let late = Reply::json(200, r#"{"id":"resp_a","data":[]}"#).gate_first(&gate);
+        let (a, b) = (Vendor::with([late]).await, Vendor::start().await);
+        let yaml = hedging(&[&a, &b], SOON, "sessions: { store: \"off\" }\n");
+        let yaml = yaml.replace("compatible,", "compatible, dialects: [chat, responses],");
+        let gateway = Gateway::start(&yaml).await;
+        let (answer, ()) = tokio::join!(gateway.post(path, body), async {
+            gate.reached().await;
+            // A chat beside it is hedged, and by then this would have been, too.
+            a.expect(Reply::hang());
+            b.expect(Reply::chat("from b"));
+            assert_eq!(gateway.chat("smart").await.served_by(), ("b", "2"));
+            gate.open();
+        });
+        assert_eq!(answer.served_by(), ("a", "1"), "{path}");
+    }
 }
 
 /// Late is what is late for that target: nothing is known of it before twenty answers.

@@ -228,3 +228,19 @@ async fn without_sessions_no_id_is_anybodys() {
     say(&shop(&gateway), "1", json!({})).await;
     is_refused(&shop(&gateway), "resp_a").await;
 }
+
+/// Another vendor would say that there is no such response, which is not so.
+#[tokio::test]
+async fn what_one_vendor_alone_knows_is_asked_of_no_other() {
+    let (n, m) = (Vendor::with([whole("resp_a", "a")]).await, Vendor::start().await);
+    let vendors = yaml(&[("n", NATIVE, &n), ("m", NATIVE, &m)], &format!("{CLIENTS}{VENDORS}"));
+    let gateway = Gateway::start(&(vendors + "circuit: { failures: 1 }\n")).await;
+    let first = say(&shop(&gateway), "1", json!({})).await;
+    let follow = asks("2", json!({"previous_response_id": first["id"]}));
+    for refusal in [Reply::status(503, "away"), Reply::status(503, "away")] {
+        n.expect(refusal);
+        let refused = shop(&gateway).ask(Method::POST, "/v1/responses", &follow).await;
+        assert_eq!(refused.status, 503, "{}", refused.text());
+    }
+    assert_eq!(m.calls(), 0);
+}

@@ -105,9 +105,13 @@ async fn no_share_means_no_mirrored_call_and_a_stop_waits_for_none() {
 #[tokio::test]
 async fn what_may_leave_something_behind_is_not_mirrored() {
     let (real, shadow) = (Steady::start("real").await, Vendor::with([Reply::chat("shadow")]).await);
-    let gateway = gateway(&real.url(), &shadow.url(), 100, "").await;
+    let yaml = yaml(&real.url(), &shadow.url(), 100, "sessions: { store: \"off\" }\n");
+    let gateway =
+        Gateway::start(&yaml.replace("compatible,", "compatible, dialects: [chat, responses],")).await;
     let job = r#"{"model":"smart","training_file":"file-1"}"#;
     assert!(gateway.post("/v1/fine_tuning/jobs", job).await.status.is_success());
+    let background = r#"{"model":"smart","input":"hi","background":true}"#;
+    assert!(gateway.post("/v1/responses", background).await.status.is_success());
     assert_eq!(gateway.chat("smart").await.content(), "real");
     assert_eq!(shadow.request(0).await.target, "/v1/chat/completions");
 }
