@@ -39,6 +39,8 @@ const FIELDS: &[&str] = &[
     "context_management",
 ];
 const ROLES: [&str; 4] = ["user", "assistant", "system", "developer"];
+/// Fewest tokens of an answer that may be asked for.
+const OUTPUT_MAX_LEAST: u64 = 16;
 /// Begins the ids of calls that came after a thought, and so need it back.
 pub(super) const THOUGHTFUL: &str = "fc_r";
 
@@ -62,7 +64,14 @@ pub(super) fn read(body: &Value) -> Result<Ask, Refusal> {
     if let Some(name) = fields.keys().find(|it| !FIELDS.contains(&it.as_str())) {
         return Err(Refusal::invalid(None, format!("Unknown parameter: '{name}'.")));
     }
-    let mut ask = Ask { limit: body["max_output_tokens"].as_u64().map(|it| it as usize), ..Ask::default() };
+    let limit = body["max_output_tokens"].as_u64();
+    if let Some(limit) = limit.filter(|it| *it < OUTPUT_MAX_LEAST) {
+        let message = format!(
+            "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= {OUTPUT_MAX_LEAST}, but got {limit} instead."
+        );
+        return Err(refused("max_output_tokens", message));
+    }
+    let mut ask = Ask { limit: limit.map(|it| it as usize), ..Ask::default() };
     match &body["input"] {
         Value::String(text) => ask.echo = text.clone(),
         Value::Array(items) => hear(items, body, &mut ask)?,

@@ -329,9 +329,10 @@ async fn a_response_streams_the_documented_events_in_numbered_order() {
     assert_eq!((&events[0]["type"], &done["status"]), (&json!("response.created"), &json!("completed")));
     assert_eq!(done["output"][0]["content"][0]["text"], said);
     assert!(said.contains("quince"));
-    let short = json!({"model": "m", "input": "hi", "max_output_tokens": 2});
-    let short = vendor.post("/responses", short).await.json();
-    assert_eq!((&short["status"], &short["usage"]["output_tokens"]), (&json!("incomplete"), &json!(2)));
+    let short = |limit: u8| json!({"model": "m", "input": "hi", "max_output_tokens": limit});
+    let got = vendor.post("/responses", short(16)).await.json();
+    assert_eq!((&got["status"], &got["usage"]["output_tokens"]), (&json!("incomplete"), &json!(16)));
+    assert_eq!(vendor.post("/responses", short(15)).await.json()["error"]["param"], "max_output_tokens");
 }
 
 #[tokio::test]

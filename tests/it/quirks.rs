@@ -140,7 +140,7 @@ async fn a_model_that_is_served_by_responses_alone_is_asked_there_by_clients_of_
     let asked = openai.request(0).await;
     assert_eq!(asked.target, "/v1/responses");
     let sent = asked.json();
-    assert_eq!((&sent["model"], &sent["max_output_tokens"]), (&json!("gpt-5.3-codex"), &json!(9)));
+    assert_eq!((&sent["model"], &sent["max_output_tokens"]), (&json!("gpt-5.3-codex"), &json!(16)));
     assert_eq!((&sent["reasoning"]["effort"], &sent["temperature"]), (&json!("low"), &Value::Null));
     assert_eq!(sent["include"], json!(["reasoning.encrypted_content"]));
     let unasked = json!({"model": "openai/gpt-5.3-codex", "messages": messages});
@@ -161,13 +161,14 @@ async fn an_upstream_that_is_asked_by_responses_alone_is_sent_what_its_models_ta
     let answer = send(&gateway, &[], chat.to_string()).await.rest().await;
     assert_eq!(answer.header("x-tollgate-dropped"), Some("temperature"), "{}", answer.text());
     assert_eq!(openai.request(0).await.json()["temperature"], Value::Null);
-    let message = json!({"model": "openai/gpt-5", "max_tokens": 9, "temperature": 0.2, "messages": messages});
+    let message =
+        json!({"model": "openai/gpt-5", "max_tokens": 90, "temperature": 0.2, "messages": messages});
     let mut message = message;
     message["thinking"] = json!({"type": "enabled", "budget_tokens": 1024, "display": "summarized"});
     let answer = gateway.post("/v1/messages", message.to_string()).await;
     assert_eq!(answer.header("x-tollgate-dropped"), Some("temperature"), "{}", answer.text());
     let sent = openai.request(1).await.json();
-    assert_eq!((&sent["max_output_tokens"], &sent["reasoning"]["summary"]), (&json!(9), &json!("auto")));
+    assert_eq!((&sent["max_output_tokens"], &sent["reasoning"]["summary"]), (&json!(90), &json!("auto")));
 }
 
 /// Claude Code names its user by some 160 characters, more than OpenAI takes.

@@ -13,6 +13,10 @@ use crate::dialect::terms::{Terms, Thinking};
 /// The name of a schema that has none: one must be stated.
 const SCHEMA_NAME_USUAL: &str = "response";
 
+/// Fewest tokens of an answer that OpenAI and Azure take here; chat completions take fewer, as who tries a model out asks
+/// for.
+const OUTPUT_MAX_LEAST: u64 = 16;
+
 /// Chat's fields that mean the same here though no dialect shares them.
 const PASSED_ON: [&str; 6] = [
     "safety_identifier",
@@ -33,9 +37,7 @@ pub fn write_prompt(prompt: &Prompt, terms: &Terms, losses: &mut Losses) -> Vec<
     object.text_field("model", &terms.model);
     write_items(prompt, object, losses);
     write_all_tools(prompt, object, losses);
-    if let Some(most) = prompt.output_max {
-        object.number_field("max_output_tokens", most);
-    }
+    object.number_if("max_output_tokens", prompt.output_max.map(|it| it.max(OUTPUT_MAX_LEAST)));
     write_sampling(prompt, terms, object, losses);
     write_text(prompt, terms, object, losses);
     write_reasoning(prompt, terms, object, losses);
@@ -158,6 +160,21 @@ fn write_extra(prompt: &Prompt, object: &mut Vec<u8>, losses: &mut Losses) {
         match name.as_str() {
             it if PASSED_ON.contains(&it) => _ = object.raw_field(it, value.get()),
             it => losses.add_field(it, value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_may_have_as_many_tokens_as_openai_wants() {
+        for (asked, told) in [(0, 16), (1, 16), (16, 16), (17, 17)] {
+            let prompt = Prompt { output_max: Some(asked), ..Prompt::default() };
+            let body = write_prompt(&prompt, &Terms::default(), &mut Losses::default());
+            let told = format!(r#""max_output_tokens":{told},"#);
+            assert!(String::from_utf8(body).unwrap().contains(&told), "{asked}");
         }
     }
 }

@@ -130,7 +130,7 @@ fn content_parts_are_read_and_written_alike() {
 #[test]
 fn every_field_of_a_request_is_read() {
     let prompt = read(json!({
-        "model": "m", "input": "a", "instructions": "i", "stream": true, "max_output_tokens": 9, "temperature": 0.5,
+        "model": "m", "input": "a", "instructions": "i", "stream": true, "max_output_tokens": 90, "temperature": 0.5,
         "top_p": 1, "parallel_tool_calls": false, "top_logprobs": 2, "metadata": {"k": "v"}, "safety_identifier": "u",
         "prompt_cache_key": "p", "service_tier": "flex", "reasoning": {"effort": "high", "generate_summary": "auto"},
         "text": {"verbosity": "low", "format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": true}},
@@ -162,7 +162,7 @@ fn every_field_of_a_request_is_read() {
             {"type": "web_search"},
         ],
         "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}]},
-        "parallel_tool_calls": false, "max_output_tokens": 9, "temperature": 0.5, "truncation": "auto", "max_tool_calls": 3, "top_p": 1, "top_logprobs": 2,
+        "parallel_tool_calls": false, "max_output_tokens": 90, "temperature": 0.5, "truncation": "auto", "max_tool_calls": 3, "top_p": 1, "top_logprobs": 2,
         "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": true},
             "verbosity": "low"},
         "reasoning": {"effort": "high", "summary": "auto"},
