@@ -18,6 +18,7 @@ pub mod converse;
 pub mod event;
 pub mod functions;
 pub mod gemini;
+pub mod ids;
 pub mod json;
 pub mod loss;
 pub mod prompt;

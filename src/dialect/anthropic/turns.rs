@@ -5,10 +5,9 @@
 //! others sealed. A first word is put before a conversation that the assistant begins. Citations in earlier answers are
 //! left out: they point at results of searches that chat does not carry.
 
-use std::borrow::Cow;
-
 use super::sources;
 use crate::api::ink::Ink;
+use crate::dialect::ids::mended;
 use crate::dialect::json::Json;
 use crate::dialect::loss::{Losses, kind_of, name_of, name_of_made, name_of_media};
 use crate::dialect::prompt::{Call, Part, Prompt, Role, Thought, ToolResult};
@@ -197,7 +196,7 @@ fn write_thought(out: &mut Vec<u8>, thought: &Thought) {
 }
 
 fn write_call(out: &mut Vec<u8>, call: &Call) -> Result<(), Error> {
-    out.of_type("tool_use").text_field("id", &id(&call.id)).text_field("name", &call.name).key("input");
+    out.of_type("tool_use").text_field("id", &mended(&call.id)).text_field("name", &call.name).key("input");
     let message = "messages holds a tool call whose arguments are not a JSON object. Send them as the model wrote them.";
     let input = arguments::object(call);
     let input = input.ok_or_else(|| Error::bad_request(message).param("messages"))?;
@@ -205,20 +204,8 @@ fn write_call(out: &mut Vec<u8>, call: &Call) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ids of other vendors (`functions.get:0`) may hold what the API refuses in one; calls and results change alike.
-fn id(id: &str) -> Cow<'_, str> {
-    let is_taken = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
-    if id.is_empty() {
-        "call".into()
-    } else if id.chars().all(is_taken) {
-        id.into()
-    } else {
-        id.chars().map(|it| if is_taken(it) { it } else { '_' }).collect::<String>().into()
-    }
-}
-
 fn write_result(out: &mut Vec<u8>, result: &ToolResult) -> Result<(), Error> {
-    out.of_type("tool_result").text_field("tool_use_id", &id(&result.call_id));
+    out.of_type("tool_result").text_field("tool_use_id", &mended(&result.call_id));
     // What is lost of it has been named.
     let parts = result.parts.iter().filter(|it| is_sayable(it, true, &mut Losses::default()));
     let parts: Vec<&Part> = parts.collect();

@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 
-use super::limits::{Names, call_id};
+use super::limits::Names;
 use super::maker::Maker;
 use super::media::Block;
 use crate::api::fields::Fields;
 use crate::api::ink::{Ink, LIST, OBJECT};
+use crate::dialect::ids::mended;
 use crate::dialect::json::Json;
 use crate::dialect::loss::{Losses, name_of};
 use crate::dialect::prompt::{
@@ -183,7 +184,7 @@ impl<'a> Writer<'a> {
         let input = input(call)?;
         self.body.open(b'{');
         self.body.filled("toolUse", OBJECT, |body| {
-            body.text_field("toolUseId", &call_id(&call.id));
+            body.text_field("toolUseId", &mended(&call.id));
             body.text_field("name", &call.name);
             body.raw_field("input", &input);
         });
@@ -195,7 +196,7 @@ impl<'a> Writer<'a> {
         self.body.open(b'{');
         self.body.key("toolResult");
         self.body.open(b'{');
-        self.body.text_field("toolUseId", &call_id(&result.call_id));
+        self.body.text_field("toolUseId", &mended(&result.call_id));
         self.body.key("content");
         self.body.open(b'[');
         for part in &result.parts {

@@ -1,27 +1,9 @@
-//! Bedrock's rules for ids, names and numbers, and how what breaks them is made to keep them.
+//! Bedrock's rules for names and metadata, and how what breaks them is made to keep them.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-/// Longest id of a tool's use, in characters.
-const ID_CHARS_MAX: usize = 64;
 
 /// Longest name of a document, in characters; the API takes 200, and a number may follow it.
 const NAME_CHARS_MAX: usize = 190;
-
-/// An id of a call as Bedrock takes it (`[a-zA-Z0-9_-]{1,64}`): mostly as it is. Other vendors' ids may hold more; the
-/// same id becomes the same each time, so that calls and results still find each other.
-pub fn call_id(id: &str) -> Cow<'_, str> {
-    let fits = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-');
-    if !id.is_empty() && id.len() <= ID_CHARS_MAX && id.chars().all(fits) {
-        return Cow::Borrowed(id);
-    }
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    let begin = id.chars().map(|it| if fits(it) { it } else { '_' }).take(ID_CHARS_MAX - 17);
-    Cow::Owned(format!("{}_{:016x}", begin.collect::<String>(), hasher.finish()))
-}
 
 /// Names of documents within one request: Bedrock wants them to be different, and of few characters ("DocumentBlock":
 /// letters, digits, single spaces, hyphens, parentheses, square brackets).
@@ -67,18 +49,6 @@ pub fn is_metadata(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_that_fit_stay_and_others_are_made_to() {
-        assert_eq!(call_id("call_abc-1"), "call_abc-1");
-        for odd in ["functions.f:0", "", &"é".repeat(80)] {
-            let made = call_id(odd);
-            assert!((1..=64).contains(&made.len()), "{made}");
-            assert_eq!(call_id(&made), made, "{odd}");
-            assert_eq!(call_id(odd), made);
-        }
-        assert_ne!(call_id("a.b"), call_id("a:b"));
-    }
 
     #[test]
     fn documents_have_clean_and_different_names() {
