@@ -48,11 +48,18 @@ pub fn untagged(text: &str) -> Option<(Dialect, &str)> {
     Some((maker, data))
 }
 
-/// The tag as it begins a text, as it does in the base64 that Google's signatures are, and a thought without a seal: what
-/// only the gateway writes, and a client brings back.
-const OWN: [&str; 4] = ["\"tollgate.", "\"dG9sbGdhdGUu", "\"signature\":\"\"", "\"signature\": \"\""];
+/// The tag as it begins a text, as it does in the base64 that Google's signatures are, a thought without a seal, and a
+/// place in a search that Anthropic did not make: what only the gateway writes, and a client brings back.
+const OWN: [&str; 6] = [
+    "\"tollgate.",
+    "\"dG9sbGdhdGUu",
+    "\"signature\":\"\"",
+    "\"signature\": \"\"",
+    "\"encrypted_index\":\"\"",
+    "\"encrypted_index\": \"\"",
+];
 
-/// Whether a request may hold thoughts of other makers than the one whose dialect it is in: that one would refuse them.
+/// Whether a request may hold thoughts, or citations, of other makers than the one whose dialect it is in: that one would refuse them.
 pub fn may_stand_in(body: &[u8]) -> bool {
     OWN.iter().any(|it| memchr::memmem::find(body, it.as_bytes()).is_some()) || has_made_thought(body)
 }
@@ -74,7 +81,11 @@ mod tests {
 
     #[test]
     fn a_request_that_brings_thoughts_of_others_is_known() {
-        for own in [r#"{"signature":""}"#, r#"[{"signature":"tollgate.gemini.c2ln"}]"#] {
+        for own in [
+            r#"{"signature":""}"#,
+            r#"[{"signature":"tollgate.gemini.c2ln"}]"#,
+            r#"{"cited_text":"", "encrypted_index": "", "url":"https://a"}"#,
+        ] {
             assert!(may_stand_in(own.as_bytes()), "{own}");
         }
         use base64::Engine as _;

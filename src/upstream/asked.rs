@@ -154,7 +154,7 @@ impl Asked<'_> {
             return false;
         }
         let is_openais = matches!(self.wording.dialect, Dialect::Completions | Dialect::Responses);
-        if self.wording.holds_others_thoughts() || self.call.is_retold {
+        if self.wording.holds_others_words() || self.call.is_retold {
             return false;
         }
         let is_alone =

@@ -11,7 +11,7 @@ use crate::api::request::{self, RequestScan};
 use crate::dialect::loss::{Losses, name_of, name_of_tool};
 use crate::dialect::prompt::{Message, Part, Prompt, Tool};
 use crate::dialect::terms::Terms;
-use crate::dialect::{Dialect, Frame, VendorDialect, seal};
+use crate::dialect::{Dialect, Frame, VendorDialect, ids, seal};
 use crate::error::{Error, Kind, Origin};
 use crate::route::table::Route;
 use crate::telemetry::EndpointKind;
@@ -37,7 +37,7 @@ pub struct Wording {
     chat: OnceLock<Result<Chat, Error>>,
     /// That without what only the client's own dialect has, and what that is; None where there is nothing of it.
     bare: OnceLock<Result<Option<(Chat, Losses)>, Error>>,
-    others_thoughts: OnceLock<bool>,
+    others_words: OnceLock<bool>,
     /// The answer comes in the client's own dialect.
     forwarded: AtomicBool,
 }
@@ -58,7 +58,7 @@ impl Wording {
             chat: OnceLock::new(),
             bare: OnceLock::new(),
             forwarded: AtomicBool::new(false),
-            others_thoughts: OnceLock::new(),
+            others_words: OnceLock::new(),
         })
     }
 
@@ -71,9 +71,11 @@ impl Wording {
         self.forwarded.load(Relaxed)
     }
 
-    /// Whether it brings back thoughts that another vendor than one of its own dialect had.
-    pub(super) fn holds_others_thoughts(&self) -> bool {
-        *self.others_thoughts.get_or_init(|| seal::may_stand_in(&self.frame.asked))
+    /// Whether it brings back what another vendor than one of its own dialect said, and those would refuse: thoughts,
+    /// sources, ids of calls.
+    pub(super) fn holds_others_words(&self) -> bool {
+        let has_strange_ids = || self.dialect == Dialect::Anthropic && ids::are_strange_in(&self.frame.asked);
+        *self.others_words.get_or_init(|| seal::may_stand_in(&self.frame.asked) || has_strange_ids())
     }
 
     /// The same with what `route` adds to it, to be counted.

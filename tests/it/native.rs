@@ -254,6 +254,33 @@ async fn thoughts_of_another_maker_do_not_go_to_a_vendor_of_the_clients_dialect(
     }
 }
 
+/// So does it ids of calls as others make them, and sources that are not of its own searches.
+#[tokio::test]
+async fn calls_and_sources_of_another_maker_go_to_a_vendor_of_the_clients_dialect_as_it_takes_them() {
+    for (id, sent_id, encrypted_index, is_forwarded) in [
+        ("toolu_1", "toolu_1", "E==", true),
+        ("functions.f:0", "functions_f_0_", "E==", false),
+        ("toolu_1", "toolu_1", "", false),
+    ] {
+        let (a, gateway) = one(Anthropic, Anthropic.whole("ok")).await;
+        let source = json!({"type": "web_search_result_location", "cited_text": "", "title": "T",
+            "encrypted_index": encrypted_index, "url": "https://a.example"});
+        let text = json!({"type": "text", "text": "so", "citations": [source]});
+        let call = json!({"type": "tool_use", "id": id, "name": "f", "input": {}});
+        let result = json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": id}]});
+        let said = json!({"role": "assistant", "content": [text, call]});
+        let body = json!({"model": "smart", "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}, said, result]});
+        let answer = gateway.post("/v1/messages", body.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let seen = a.request(0).await;
+        let sent = seen.json();
+        let [said, result] = [1, 2].map(|at| &sent["messages"][at]["content"]);
+        let (called, answered) = (said[1]["id"].as_str().unwrap(), &result[0]["tool_use_id"]);
+        assert!(called.starts_with(sent_id) && answered == called, "{sent}");
+        assert_eq!(said[0]["citations"].is_null(), !is_forwarded, "{sent}");
+    }
+}
+
 /// OpenAI refuses what it does not know.
 #[tokio::test]
 async fn what_only_the_clients_dialect_has_is_named_and_not_sent_to_vendors_of_chat() {
