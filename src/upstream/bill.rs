@@ -41,13 +41,12 @@ impl Settled {
     }
 }
 
-/// Anthropic counts the prompt where a stream begins and the answer where it ends: of one that was left before, at least what
-/// was heard is counted.
+/// Anthropic counts the prompt where a stream begins and the answer where it ends: of one that was left before, what was
+/// heard since is counted here.
 fn so_far(told: Usage, reading: &Reading) -> Usage {
-    let heard = reading.content_tokens();
-    match reading.finished || told.output >= heard {
-        true => told,
-        false => Usage { output: heard, estimated: true, ..told },
+    match reading.uncounted_tokens() {
+        0 => told,
+        heard => Usage { output: told.output + heard, estimated: true, ..told },
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Reading {
     pub usage: Option<Usage>,
     /// The tier the vendor says it served the call in.
     pub service_tier: Option<ServiceTier>,
+    /// Tokens of the content, by estimate, that had come when the vendor told its usage last.
+    counted: u64,
     /// A stream that its vendor brought to an end.
     pub finished: bool,
     /// Events read.
@@ -64,6 +66,7 @@ impl Reading {
             asked,
             usage: None,
             service_tier: None,
+            counted: 0,
             finished: false,
             events: 0,
             first_content: None,
@@ -87,6 +90,20 @@ impl Reading {
             *last = Some(now);
         }
         self.begin(now);
+    }
+
+    /// The vendor tells what it counted so far.
+    pub fn note_usage(&mut self, usage: Usage) {
+        self.usage = Some(usage);
+        self.counted = self.content_tokens();
+    }
+
+    /// Tokens of a stream that broke off, by estimate, behind what its vendor counted.
+    pub fn uncounted_tokens(&self) -> u64 {
+        match self.finished {
+            true => 0,
+            false => self.content_tokens().saturating_sub(self.counted),
+        }
     }
 
     /// Content comes too slowly.

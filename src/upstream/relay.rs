@@ -328,9 +328,6 @@ impl Relay {
         self.done |= facts.done;
         reading.events += 1;
         reading.is_opaque = self.options.shape == StreamShape::Opaque;
-        if facts.usage.is_some() {
-            reading.usage = facts.usage;
-        }
         if facts.service_tier.is_some() {
             reading.service_tier = facts.service_tier;
         }
@@ -341,6 +338,9 @@ impl Relay {
                 throughput.content(facts.text_bytes, now);
             }
             reading.content_event(event_bytes, now.into_std());
+        }
+        if let Some(usage) = facts.usage {
+            reading.note_usage(usage);
         }
     }
 
