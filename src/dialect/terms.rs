@@ -25,6 +25,10 @@ pub struct Terms {
     pub fixed_sampling: bool,
     /// It keeps to JSON schemas for answers; None: nobody said.
     pub json_schema: Option<bool>,
+    /// Its vendor knows ids of calls and of their results, where the dialect could do without: Gemini.
+    pub call_ids: bool,
+    /// Its vendor takes the tiers `flex` and `priority` in the body.
+    pub service_tiers: bool,
 }
 
 impl Default for Terms {
@@ -39,6 +43,8 @@ impl Default for Terms {
             budget_max: u64::MAX,
             fixed_sampling: false,
             json_schema: None,
+            call_ids: true,
+            service_tiers: true,
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn answer(call: &Call<'_>, place: &Place, query: &str, body: &Bytes) 
     if place.verb == "countTokens" {
         return Ok(Answer::value(&json!({"totalTokens": tokens}), pace.first));
     }
-    let (mut ask, shows) = read(&asked)?;
+    let (mut ask, shows) = read(&asked, place.is_vertex)?;
     ask.prompt_bytes = body.len();
     let sheet = Sheet { call, model, pace: &pace, shows: shows || pace.thinks };
     let reply = ask.reply(call, &pace);

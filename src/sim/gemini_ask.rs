@@ -146,17 +146,21 @@ fn known(at: &str, value: &Value, names: &[&[&str]]) -> Result<Map<String, Value
     Ok(found)
 }
 
-/// Reads a request; also whether thoughts are to be shown.
-pub(super) fn read(body: &Value) -> Result<(Ask, bool), Refusal> {
+/// Reads a request; also whether thoughts are to be shown. `is_vertex`: as Vertex does, which has no ids of calls and
+/// other words for tiers.
+pub(super) fn read(body: &Value, is_vertex: bool) -> Result<(Ask, bool), Refusal> {
     let fields = known("request", body, &[REQUEST])?;
     let part = |name: &str| fields.get(name).unwrap_or(&Value::Null);
+    if is_vertex && part("serviceTier").as_str().is_some_and(|it| !it.starts_with("SERVICE_TIER_")) {
+        return Err(refused("Invalid value at 'service_tier'"));
+    }
     let mut ask = Ask { keeps: !part("cachedContent").is_null(), ..Ask::default() };
     let shows = read_config(part("generationConfig"), &mut ask)?;
     if !part("systemInstruction").is_null() {
-        read_content("system_instruction", part("systemInstruction"))?;
+        read_content("system_instruction", part("systemInstruction"), !is_vertex)?;
     }
     read_tools(part("tools"), part("toolConfig"), &mut ask)?;
-    hear(part("contents"), &mut ask)?;
+    hear(part("contents"), !is_vertex, &mut ask)?;
     Ok((ask, shows))
 }
 
@@ -267,7 +271,7 @@ impl Content {
     }
 }
 
-fn read_content(at: &str, content: &Value) -> Result<Content, Refusal> {
+fn read_content(at: &str, content: &Value, has_ids: bool) -> Result<Content, Refusal> {
     let fields = known(at, content, &[CONTENT])?;
     let role = fields.get("role").and_then(Value::as_str).unwrap_or("user");
     if !matches!(role, "user" | "model" | "system" | "function") {
@@ -279,13 +283,13 @@ fn read_content(at: &str, content: &Value) -> Result<Content, Refusal> {
     for (index, part) in given.iter().enumerate() {
         let at = format!("{at}.parts[{index}]");
         let part = known(&at, part, &[DATA, ASIDE])?;
-        check_part(&at, &part)?;
+        check_part(&at, &part, has_ids)?;
         parts.push(part);
     }
     Ok(Content { role: role.to_owned(), parts })
 }
 
-fn check_part(at: &str, part: &Map<String, Value>) -> Result<(), Refusal> {
+fn check_part(at: &str, part: &Map<String, Value>, has_ids: bool) -> Result<(), Refusal> {
     let kinds: Vec<&str> = DATA.iter().copied().filter(|it| part.contains_key(*it)).collect();
     let [kind] = kinds[..] else {
         return Err(refused(format!(
@@ -293,16 +297,17 @@ fn check_part(at: &str, part: &Map<String, Value>) -> Result<(), Refusal> {
         )));
     };
     let value = &part[kind];
+    let id: &[&str] = if has_ids { &["id"] } else { &[] };
     match kind {
         "functionCall" => {
-            let call = known(&format!("{at}.function_call"), value, &[&["id", "name", "args"]])?;
+            let call = known(&format!("{at}.function_call"), value, &[id, &["name", "args"]])?;
             if call.get("args").is_some_and(|it| !it.is_object()) {
                 return Err(refused(format!("Invalid value at '{at}.function_call.args'")));
             }
         }
         "functionResponse" => {
-            let names = ["id", "name", "response", "parts", "willContinue", "scheduling"];
-            let response = known(&format!("{at}.function_response"), value, &[&names])?;
+            let names = ["name", "response", "parts", "willContinue", "scheduling"];
+            let response = known(&format!("{at}.function_response"), value, &[id, &names])?;
             if !response.get("response").is_some_and(Value::is_object) {
                 return Err(refused(format!("Invalid value at '{at}.function_response.response'")));
             }
@@ -327,13 +332,13 @@ fn check_part(at: &str, part: &Map<String, Value>) -> Result<(), Refusal> {
     Err(refused("Thought signature is not valid."))
 }
 
-fn hear(contents: &Value, ask: &mut Ask) -> Result<(), Refusal> {
+fn hear(contents: &Value, has_ids: bool, ask: &mut Ask) -> Result<(), Refusal> {
     let contents = contents.as_array().filter(|it| !it.is_empty());
     let contents = contents.ok_or_else(|| refused("contents is not specified"))?;
     let mut called: Vec<String> = Vec::new();
     let mut first_unsigned = None;
     for (index, content) in contents.iter().enumerate() {
-        let content = read_content(&format!("contents[{index}]"), content)?;
+        let content = read_content(&format!("contents[{index}]"), content, has_ids)?;
         let (calls, responses) = (content.names("functionCall"), content.names("functionResponse"));
         if !calls.is_empty() && (content.role != "model" || index == 0) {
             return Err(refused(

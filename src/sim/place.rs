@@ -24,6 +24,8 @@ pub(super) struct Place {
     pub is_openais: bool,
     /// It is a path of Azure's deployments, which want a version in the query.
     pub is_deployment: bool,
+    /// It is a path of Vertex, whose Gemini knows less than AI Studio's.
+    pub is_vertex: bool,
 }
 
 impl Place {
@@ -55,8 +57,9 @@ impl Place {
                 voice = voice.or(Some(Voice::Gemini));
             }
         }
+        let is_vertex = behind(rest, "projects").or(behind(rest, "publishers")).is_some();
         let rest = without_project(rest);
-        Self { is_openais: openais.is_some(), ..Self::endpoint(rest, voice) }
+        Self { is_openais: openais.is_some(), is_vertex, ..Self::endpoint(rest, voice) }
     }
 
     fn endpoint(rest: &str, voice: Option<Voice>) -> Self {
@@ -91,6 +94,7 @@ impl Place {
             verb: String::new(),
             is_openais: false,
             is_deployment: false,
+            is_vertex: false,
         }
     }
 }
@@ -154,6 +158,7 @@ mod tests {
         check("/cohere/v1/models", Voice::Cohere, "models", None, "");
         check("/api/tags", Voice::Ollama, "api/tags", None, "");
         assert!(Place::of("/openai/deployments/d/embeddings").is_deployment);
+        assert!(Place::of(&google).is_vertex && !Place::of("/v1beta/models/m:generateContent").is_vertex);
         assert!(Place::of("/openai/v1/chat/completions").is_openais);
         assert!(!Place::of("/v1/chat/completions").is_openais);
     }

@@ -11,7 +11,8 @@ use crate::api::fields::Fields;
 use crate::api::request::RequestScan;
 use crate::dialect::loss::Losses;
 use crate::dialect::prompt::Prompt;
-use crate::dialect::{Aside, ClientDialect, Dialect, chat};
+use crate::dialect::terms::Terms;
+use crate::dialect::{Aside, ClientDialect, Dialect, chat, gemini};
 use crate::error::{Error, Retry};
 use crate::route::table::Route;
 use crate::route::target::Target;
@@ -177,8 +178,10 @@ impl Asked<'_> {
             _ => EndpointKind::Other,
         };
         let mut edit = BodyEdit::new(self.body, self.scan);
-        let mut injected = false;
-        if form.dialect != Dialect::Gemini {
+        let (mut injected, mut losses, mut fitted) = (false, Losses::default(), None);
+        if form.dialect == Dialect::Gemini {
+            fitted = gemini::fitted(self.body, &self.terms(), &mut losses);
+        } else {
             edit.instruct(self.route, kind);
             edit.model(self.name);
             edit.fill_in(self.route, kind);
@@ -203,7 +206,8 @@ impl Asked<'_> {
             usage_injected: injected,
             form: Some(form.dialect),
             is_own: true,
-            ..Encoded::new(Payload::held(edit.apply()))
+            losses,
+            ..Encoded::new(Payload::held(fitted.map_or_else(|| edit.apply(), |it| vec![it.into()])))
         })
     }
 
@@ -284,12 +288,15 @@ impl Asked<'_> {
         }
     }
 
+    fn terms(&self) -> Terms {
+        self.upstream.quirks.for_model(self.name).terms(self.name, &self.target.facts(self.name))
+    }
+
     /// In the dialect of `form`.
     fn translated(&self, prompt: &Prompt, usage_injected: bool, form: &Form) -> Result<Encoded, Error> {
         let vendor = form.dialect.of_vendors().ok_or_else(|| mute(form.dialect))?;
-        let terms = self.upstream.quirks.for_model(self.name).terms(self.name, &self.target.facts(self.name));
         let mut losses = Losses::default();
-        let body = vendor.write_prompt(prompt, &terms, &mut losses)?;
+        let body = vendor.write_prompt(prompt, &self.terms(), &mut losses)?;
         Ok(Encoded {
             payload: Payload::held(vec![body.into()]),
             base: form.base.clone(),

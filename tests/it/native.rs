@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::tongue::{Tongue, gateway, named};
-use crate::support::{Gateway, Reply, Vendor, event};
+use crate::support::{Gateway, Reply, Sim, Vendor, event};
 
 use Tongue::*;
 
@@ -328,4 +328,30 @@ async fn the_last_event_is_read_without_its_blank_line() {
     assert_eq!(Anthropic.failure(&answer).as_deref(), Some("it broke"), "{}", answer.text());
     let line = gateway.call_line(0).await;
     assert_eq!((&line["ended"], &line["error"]), (&json!("cut"), &json!("vendor_failed")), "{line}");
+}
+
+#[tokio::test]
+async fn vertex_gets_the_second_step_of_a_tool_loop_without_ids() {
+    let sim = Sim::start(&["--first-token-ms", "0", "--tokens-per-s", "0"]).await;
+    let host = sim.url().trim_end_matches("/v1");
+    let base = format!("{host}/v1/projects/p/locations/l/publishers/google");
+    let gateway = Gateway::start(&format!(
+        "upstreams:\n  a: {{ vendor: vertex, auth: bearer, key: k, base_url: \"{base}\" }}\n"
+    ))
+    .await;
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "12"});
+    let chat = json!({"model": "a/m", "service_tier": "flex", "messages": [
+        {"role": "user", "content": "plum"}, {"role": "assistant", "tool_calls": [call("c1"), call("c2")]},
+        result("c2"), result("c1")]});
+    let call = |id: &str| json!({"functionCall": {"id": id, "name": "f"}});
+    let result = |id: &str| json!({"functionResponse": {"id": id, "name": "f", "response": {"n": 12}}});
+    let google = json!({"serviceTier": "flex", "contents": [{"parts": [{"text": "plum"}]},
+        {"role": "model", "parts": [call("c1"), call("c2")]}, {"parts": [result("c2"), result("c1")]}]});
+    for (tongue, body) in [(Chat, chat), (Gemini, google)] {
+        let answer = gateway.post(&tongue.path("a/m", false), body.to_string()).await;
+        assert_eq!(answer.status, 200, "{tongue:?}: {}", answer.text());
+        assert!(tongue.said(&answer).starts_with("Seen: 2 tool results."), "{tongue:?}: {}", answer.text());
+        assert_eq!(answer.header("x-tollgate-dropped"), Some("service_tier"), "{tongue:?}");
+    }
 }

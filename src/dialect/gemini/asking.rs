@@ -30,7 +30,7 @@ pub(super) fn body(prompt: &Prompt, terms: &Terms, losses: &mut Losses) -> Resul
     generation::write(prompt, terms, losses, &mut out);
     extra(prompt, losses, &mut out);
     match prompt.service_tier.as_deref() {
-        Some(tier @ ("flex" | "priority")) => _ = out.text_field("serviceTier", tier),
+        Some(tier @ ("flex" | "priority")) if terms.service_tiers => _ = out.text_field("serviceTier", tier),
         _ => losses.add_asked(prompt, &["service_tier"]),
     }
     losses.add_asked(prompt, &["logit_bias", "verbosity", "messages[].name"]);

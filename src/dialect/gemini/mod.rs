@@ -13,6 +13,7 @@ mod citation;
 mod decode;
 mod encode;
 mod failure;
+mod fitting;
 mod generation;
 mod history;
 mod listing;
@@ -30,6 +31,7 @@ mod toolbox;
 mod turns;
 mod written;
 
+pub use fitting::fitted;
 pub use listing::{write_count, write_model, write_models};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};

@@ -48,7 +48,7 @@ fn model(body: &Fields<'_>, aside: &Aside) -> Result<String, Error> {
     }
 }
 
-fn tier(body: &Fields<'_>) -> Option<String> {
+pub(super) fn tier(body: &Fields<'_>) -> Option<String> {
     let tier = names::text(body, "serviceTier")?.to_ascii_lowercase();
     match tier.as_str() {
         "standard" => Some("default".to_owned()),

@@ -28,8 +28,14 @@ pub(super) struct Turns<'a> {
     wants_seals: bool,
     /// The model takes media within the results of tools (Gemini 3 and later).
     results_show: bool,
+    /// Calls and results have ids; without, their order alone tells those of one name apart.
+    call_ids: bool,
     is_models: bool,
-    results: String,
+    /// The places of calls so far by their ids; of calls of one id, the last one's.
+    calls: HashMap<&'a str, usize>,
+    calls_count: usize,
+    /// With the places of their calls.
+    results: Vec<(usize, String)>,
     parts: String,
     /// The signature that belongs to the part that comes next.
     pending: Option<&'a str>,
@@ -44,8 +50,11 @@ impl<'a> Turns<'a> {
             tools: prompt.tools_by_call(),
             wants_seals: is_new,
             results_show: is_new,
+            call_ids: terms.call_ids,
             is_models: false,
-            results: String::new(),
+            calls: HashMap::new(),
+            calls_count: 0,
+            results: Vec::new(),
             parts: String::new(),
             pending: None,
             has_call: false,
@@ -74,7 +83,8 @@ impl<'a> Turns<'a> {
     /// Writes the turn so far.
     pub fn end(&mut self, out: &mut String) {
         self.loose_seal();
-        let results = std::mem::take(&mut self.results);
+        let mut results = std::mem::take(&mut self.results);
+        results.sort_by_key(|it| it.0);
         let parts = std::mem::take(&mut self.parts);
         self.has_call = false;
         if results.is_empty() && parts.is_empty() {
@@ -83,9 +93,8 @@ impl<'a> Turns<'a> {
         out.open(b'{');
         out.text_field("role", if self.is_models { "model" } else { "user" });
         out.key("parts").open(b'[');
-        for list in [results, parts] {
-            out.raw(&list);
-        }
+        results.iter().for_each(|(_, it)| _ = out.raw(it));
+        out.raw(&parts);
         out.close(b']');
         out.close(b'}');
     }
@@ -136,12 +145,14 @@ impl<'a> Turns<'a> {
         }
     }
 
-    fn call(&mut self, call: &Call) -> Result<(), Error> {
+    fn call(&mut self, call: &'a Call) -> Result<(), Error> {
+        self.calls.insert(&call.id, self.calls_count);
+        self.calls_count += 1;
         let stand_in = (self.wants_seals && !self.has_call).then_some(seal::STAND_IN);
         self.has_call = true;
         self.parts.open(b'{');
         self.parts.key("functionCall").open(b'{');
-        self.parts.text_field("id", &call.id);
+        self.parts.text_if("id", self.call_ids.then_some(&call.id));
         self.parts.text_field("name", &call.name);
         self.parts.raw_field("args", &arguments_of(call)?);
         self.parts.close(b'}');
@@ -168,16 +179,16 @@ impl<'a> Turns<'a> {
                 part => losses.add(name_of(part)),
             }
         }
-        self.results.open(b'{');
-        self.results.key("functionResponse").open(b'{');
-        self.results.text_field("id", &result.call_id);
-        self.results.text_field("name", name);
-        self.results.raw_field("response", &response(result));
+        let mut written = String::new();
+        written.open(b'{').key("functionResponse").open(b'{');
+        written.text_if("id", self.call_ids.then_some(&result.call_id));
+        written.text_field("name", name).raw_field("response", &response(result));
         if !shown.is_empty() {
-            self.results.raw_field("parts", &format!("[{shown}]"));
+            written.raw_field("parts", &format!("[{shown}]"));
         }
-        self.results.close(b'}');
-        self.results.close(b'}');
+        written.close(b'}').close(b'}');
+        let place = self.calls.get(result.call_id.as_str()).copied();
+        self.results.push((place.unwrap_or(usize::MAX), written));
         self.parts.raw(&beside);
         Ok(())
     }

@@ -119,6 +119,30 @@ async fn unknown_names_and_foreign_schemas_are_refused() {
 }
 
 #[tokio::test]
+async fn vertex_has_neither_ids_of_calls_nor_ai_studios_tiers() {
+    let vendor = Vendor::fast().await;
+    let vertex = "/v1/projects/p/locations/l/publishers/google/models/m:generateContent";
+    let call = json!({"functionCall": {"id": "a", "name": "f"}});
+    let response = json!({"functionResponse": {"id": "a", "name": "f", "response": {}}});
+    for (more, fault) in [
+        (
+            json!({"contents": [{"parts": [call]}]}),
+            "Unknown name \"id\" at 'contents[0].parts[0].function_call'",
+        ),
+        (
+            json!({"contents": [{"parts": [response]}]}),
+            "Unknown name \"id\" at 'contents[0].parts[0].function_response'",
+        ),
+        (json!({"serviceTier": "flex"}), "Invalid value at 'service_tier'"),
+    ] {
+        let got = vendor.post(vertex, ask(more)).await;
+        assert_eq!(got.status.as_u16(), 400);
+        assert!(got.json()["error"]["message"].as_str().unwrap().contains(fault), "{:?}", got.json());
+    }
+    assert_eq!(vendor.post(PATH, ask(json!({"serviceTier": "flex"}))).await.status.as_u16(), 200);
+}
+
+#[tokio::test]
 async fn schemas_are_filled_and_pictures_counted() {
     let vendor = Vendor::fast().await;
     let schema = json!({"type": "OBJECT", "properties": {"a": {"type": "INTEGER"}}});

@@ -126,28 +126,30 @@ impl ModelQuirks {
 
     /// What the model wants of a dialect of its vendor's own.
     pub fn terms(&self, model: &str, facts: &ModelFacts) -> Terms {
-        let native = |of: fn(&NativeOptions) -> Option<ThinkingName>| {
-            self.quirks.iter().filter_map(|it| of(&it.native)).next_back()
-        };
-        let fixed = self.quirks.iter().filter_map(|it| it.native.fixed_sampling).next_back();
-        let efforts = self.quirks.iter().filter_map(|it| it.native.efforts.as_ref()).next_back();
-        let budget = self.quirks.iter().filter_map(|it| it.native.budget).next_back().unwrap_or_default();
+        let budget = self.native(|it| it.budget).unwrap_or_default();
         Terms {
             model: model.to_owned(),
             output_max: facts.output,
-            thinking: match native(|it| it.thinking) {
+            thinking: match self.native(|it| it.thinking) {
                 None | Some(ThinkingName::Usual) => Thinking::Usual,
                 Some(ThinkingName::Effort) => Thinking::Effort,
                 Some(ThinkingName::Budget) => Thinking::Budget,
                 Some(ThinkingName::Never) => Thinking::Never,
             },
             thinks_unasked: self.thinks_unasked(),
-            efforts: efforts.map(Efforts::named).unwrap_or_default(),
+            efforts: self.native(|it| it.efforts.as_ref()).map(Efforts::named).unwrap_or_default(),
             budget_min: budget.min,
             budget_max: budget.max,
-            fixed_sampling: fixed.unwrap_or_default(),
+            fixed_sampling: self.native(|it| it.fixed_sampling).unwrap_or_default(),
             json_schema: facts.json_schema,
+            call_ids: self.native(|it| it.call_ids).unwrap_or(true),
+            service_tiers: self.native(|it| it.service_tiers).unwrap_or(true),
         }
+    }
+
+    /// What the last entry that says anything of it says.
+    fn native<'a, T>(&'a self, of: impl Fn(&'a NativeOptions) -> Option<T>) -> Option<T> {
+        self.quirks.iter().filter_map(|it| of(&it.native)).next_back()
     }
 }
 

@@ -238,6 +238,10 @@ pub struct NativeOptions {
     pub budget: Option<BudgetOptions>,
     /// Whether it refuses `temperature`, `top_p` and `top_k`. Default false.
     pub fixed_sampling: Option<bool>,
+    /// Whether the vendor knows ids of tool calls in Gemini's dialect. Default true.
+    pub call_ids: Option<bool>,
+    /// Whether it takes the tiers `flex` and `priority` there. Default true.
+    pub service_tiers: Option<bool>,
 }
 
 impl NativeOptions {
