@@ -155,7 +155,9 @@ fn hear(body: &Value, ask: &mut Ask, must_think: bool) -> Result<(), Refusal> {
                 "{at}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`."
             )));
         }
-        if role == "user" {
+        if role == "assistant" {
+            check_assistants(blocks, index + 1 == messages.len())?;
+        } else {
             let texts: Vec<&str> = blocks.iter().filter_map(|it| it["text"].as_str()).collect();
             ask.echo = if texts.is_empty() { std::mem::take(&mut ask.echo) } else { texts.join(" ") };
             ask.seen = if ask.after_tools { std::mem::take(&mut ask.seen) } else { Seen::default() };
@@ -169,6 +171,18 @@ fn hear(body: &Value, ask: &mut Ask, must_think: bool) -> Result<(), Refusal> {
         Ok(())
     } else {
         Err(refused("The last message has toolUse blocks without results."))
+    }
+}
+
+/// What only a user may say, and how an unfinished answer may not end.
+fn check_assistants(blocks: &[Value], is_last: bool) -> Result<(), Refusal> {
+    if blocks.iter().any(|it| it.get("image").or(it.get("document")).is_some()) {
+        return Err(refused("You can only include images and documents if the role is user."));
+    }
+    let end = blocks.last().and_then(|it| it["text"].as_str()).filter(|_| is_last);
+    match end.is_some_and(|it| it.ends_with(char::is_whitespace)) {
+        true => Err(refused("final assistant content cannot end with trailing whitespace")),
+        false => Ok(()),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::api::fields::Fields;
 use crate::api::ink::{Ink, LIST, OBJECT};
 use crate::dialect::ids::mended;
 use crate::dialect::json::Json;
-use crate::dialect::loss::{Losses, name_of};
+use crate::dialect::loss::{Losses, name_of, name_of_made};
 use crate::dialect::prompt::{
     Call, Media, MediaKind, Message, Part, Prompt, Role, Seal, Thought, ToolResult,
 };
@@ -64,12 +64,12 @@ impl<'a> Writer<'a> {
         self.body.open(b'[');
         if turns.first().is_none_or(|it| it.role == Role::Assistant) {
             let filler = Part::text(FILLER);
-            self.turn(&Turn { role: Role::User, parts: vec![&filler] }, None)?;
+            self.turn(&Turn { role: Role::User, parts: vec![&filler] }, None, false)?;
         }
         for (i, turn) in turns.iter().enumerate() {
             // A mark of the whole request caches as far as it goes.
-            let mark = prompt.cache.as_ref().filter(|_| i + 1 == turns.len());
-            self.turn(turn, mark)?;
+            let is_last = i + 1 == turns.len();
+            self.turn(turn, prompt.cache.as_ref().filter(|_| is_last), is_last)?;
         }
         self.body.close(b']');
         Ok(())
@@ -82,7 +82,7 @@ impl<'a> Writer<'a> {
                 Role::System | Role::Developer => continue,
                 role => role,
             };
-            let parts: Vec<&Part> = message.parts.iter().filter(|it| self.says(it)).collect();
+            let parts: Vec<&Part> = message.parts.iter().filter(|it| self.says(it, role)).collect();
             match turns.last_mut() {
                 _ if parts.is_empty() => (),
                 Some(last) if last.role == role => last.parts.extend(parts),
@@ -92,12 +92,16 @@ impl<'a> Writer<'a> {
         turns
     }
 
-    /// Whether a part becomes a block. What is lost by that is named.
-    fn says(&mut self, part: &Part) -> bool {
+    /// Whether a part becomes a block. What is lost by that is named. Pictures and documents are the user's alone ("Message").
+    fn says(&mut self, part: &Part, role: Role) -> bool {
         match part {
             Part::Text { text, .. } | Part::Refusal(text) => !is_blank(text),
             Part::Thought(thought) => self.seal_of(thought).is_some(),
             Part::Call(_) | Part::Result(_) => true,
+            Part::Media(media) if role == Role::Assistant => {
+                self.losses.add(name_of_made(media.kind));
+                false
+            }
             Part::Media(media) if Block::of(media).is_some() => true,
             Part::Media(_) | Part::Other(_) => {
                 self.losses.add(name_of(part));
@@ -117,17 +121,27 @@ impl<'a> Writer<'a> {
         })
     }
 
-    fn turn(&mut self, turn: &Turn, mark: Option<&Json>) -> Result<(), Error> {
+    fn turn(&mut self, turn: &Turn, mark: Option<&Json>, is_last: bool) -> Result<(), Error> {
         let is_user = turn.role == Role::User;
         self.body.open(b'{');
         self.body.text_field("role", if is_user { "user" } else { "assistant" });
         self.body.key("content");
         self.body.open(b'[');
         // Results of tools come before what the user adds.
-        let (first, rest): (Vec<&Part>, _) =
+        let (mut parts, rest): (Vec<&Part>, Vec<_>) =
             turn.parts.iter().partition(|it| is_user && matches!(it, Part::Result(_)));
-        for part in first.into_iter().chain::<Vec<&Part>>(rest) {
-            self.part(part)?;
+        parts.extend(rest);
+        for (i, part) in parts.iter().enumerate() {
+            match part {
+                // Claude refuses an unfinished answer that ends in spaces.
+                Part::Text { text, .. } | Part::Refusal(text)
+                    if is_last && !is_user && i + 1 == parts.len() =>
+                {
+                    write_text(text.trim_end(), self.body);
+                }
+                part => self.part(part)?,
+            }
+            write_cache(self.mark(part, cache_of(part)), self.maker, self.body);
         }
         let is_document =
             |it: &&Part| matches!(it, Part::Media(it) if Block::of(it).is_some_and(|it| it.is_document()));
@@ -135,9 +149,8 @@ impl<'a> Writer<'a> {
         if turn.parts.iter().any(is_document) && !turn.parts.iter().any(is_text) {
             write_text(FILLER, self.body);
         }
-        if turn.parts.last().is_none_or(|it| cache_of(it).is_none()) {
-            write_cache(mark, self.maker, self.body);
-        }
+        let last = parts.last().filter(|it| cache_of(it).is_none());
+        write_cache(last.and_then(|it| self.mark(it, mark)), self.maker, self.body);
         self.body.close(b']');
         self.body.close(b'}');
         Ok(())
@@ -152,8 +165,12 @@ impl<'a> Writer<'a> {
             Part::Result(result) => self.result(result),
             Part::Other(_) => (),
         }
-        write_cache(cache_of(part), self.maker, self.body);
         Ok(())
+    }
+
+    /// The mark that may stand behind a part.
+    fn mark<'b>(&self, part: &Part, mark: Option<&'b Json>) -> Option<&'b Json> {
+        mark.filter(|_| !matches!(part, Part::Result(_)) || self.maker.caches_tools())
     }
 
     fn media(&mut self, media: &Media) {
@@ -244,7 +261,7 @@ pub fn write_cache(mark: Option<&Json>, maker: Maker, body: &mut Vec<u8>) {
     let Some(mark) = mark.filter(|_| maker.caches()) else { return };
     let ttl = Fields::read(mark.get()).and_then(|it| it.text("ttl"));
     body.raw(match ttl.as_deref() {
-        Some("1h") => r#"{"cachePoint":{"type":"default","ttl":"1h"}}"#,
+        Some("1h") if maker.caches_tools() => r#"{"cachePoint":{"type":"default","ttl":"1h"}}"#,
         _ => r#"{"cachePoint":{"type":"default"}}"#,
     });
 }

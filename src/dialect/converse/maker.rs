@@ -36,6 +36,12 @@ impl Maker {
     pub fn caches(self) -> bool {
         matches!(self, Self::Anthropic | Self::Nova | Self::Unknown)
     }
+
+    /// Whether a cache point may stand behind a tool or what one gave, and hold for an hour: Nova knows those in the
+    /// system's and in messages' own words alone, for five minutes.
+    pub fn caches_tools(self) -> bool {
+        self.caches() && self.is_perhaps_anthropic()
+    }
 }
 
 #[cfg(test)]

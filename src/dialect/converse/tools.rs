@@ -67,7 +67,7 @@ fn write_tool(
     losses.add_if(function.strict && !keeps, "tools[].function.strict");
     let strict = function.strict && keeps;
     write_spec(function.name, function.description, &function.schema(), strict, body);
-    write_cache(function.cache, maker, body);
+    write_cache(function.cache.filter(|_| maker.caches_tools()), maker, body);
     true
 }
 

@@ -8,6 +8,13 @@ fn ask(more: Value) -> Value {
     ask
 }
 
+/// Ends in what the assistant said.
+fn said(block: Value) -> Value {
+    let mut asked = ask(json!({}));
+    asked["messages"].as_array_mut().unwrap().push(json!({"role": "assistant", "content": [block]}));
+    asked
+}
+
 fn tools() -> Value {
     let spec = |name: &str| {
         let schema =
@@ -86,6 +93,8 @@ async fn tools_are_used_and_their_results_taken() {
             "must start with a user",
         ),
         (ask(json!({"messages": [{"role": "user", "content": [{"text": " "}]}]})), "is blank"),
+        (said(json!({"image": {"format": "png", "source": {"bytes": "AAAA"}}})), "if the role is user"),
+        (said(json!({"text": "Sure: "})), "trailing whitespace"),
     ] {
         let got = vendor.post("/model/m/converse", body).await;
         assert_eq!(
