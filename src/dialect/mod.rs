@@ -11,6 +11,7 @@ pub mod answer;
 pub mod anthropic;
 pub mod arguments;
 pub mod chat;
+pub mod cited;
 pub mod claude;
 pub mod cohere;
 pub mod completions;

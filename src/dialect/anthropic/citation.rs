@@ -4,43 +4,35 @@
 //! `encrypted_index` that Anthropic wants of searches. Annotations of other vendors become locations where they name a
 //! page of the web; of files Anthropic's locations must say more than others tell, and are not made up.
 
+use std::borrow::Cow;
+
 use crate::api::fields::Fields;
 use crate::api::ink::Ink;
+use crate::dialect::cited::{Cited, Source};
 use crate::dialect::json::Json;
 
 /// The annotation for a location, of the text between two positions, counted in characters of the whole message.
 pub(super) fn annotation(location: &str, start: usize, end: usize) -> Option<Json> {
     let fields = Fields::read(location)?;
-    let mut out = String::with_capacity(location.len() + 128);
-    let url = fields.text("url").or_else(|| fields.text("source"));
-    match &url {
-        Some(url) => {
-            out.of_type("url_citation").key("url_citation").open(b'{').text_field("url", url);
-            out.text_field("title", &fields.text("title").unwrap_or_default());
-        }
-        None => {
-            out.of_type("file_citation").key("file_citation").open(b'{');
-            if let Some(id) = fields.value("file_id") {
-                out.raw_field("file_id", id);
-            }
-            out.text_field("filename", &fields.text("document_title").unwrap_or_default());
-        }
-    }
-    out.number_field("start_index", start as u64).number_field("end_index", end as u64).close(b'}');
-    out.raw_field("location", location).close(b'}');
-    Json::parse(&out)
+    let text = |name: &str| fields.text(name);
+    let source = match text("url").or_else(|| text("source")) {
+        Some(url) => Source::Web { url, title: text("title").unwrap_or_default() },
+        None => Source::File { id: text("file_id"), name: text("document_title").unwrap_or_default() },
+    };
+    let place = Some((start as u64, end as u64));
+    Some(Cited { location: Some(location.into()), ..Cited::of(source, place) }.write())
 }
 
 /// The location that an annotation is of; None where it cannot be said.
 pub(super) fn location(annotation: &Json) -> Option<String> {
-    let fields = Fields::read(annotation.get())?;
-    if let Some(location) = fields.value("location").filter(|it| Fields::read(it).is_some()) {
-        return Some(location.to_owned());
+    let cited = Cited::read(annotation)?;
+    let Source::Web { url, title } = cited.source else { return cited.location.map(Cow::into_owned) };
+    if let Some(location) = cited.location {
+        return Some(location.into_owned());
     }
-    let cited = Fields::read(fields.value("url_citation")?)?;
     let mut out = String::with_capacity(128);
     out.of_type("web_search_result_location").text_field("cited_text", "").text_field("encrypted_index", "");
-    out.text_or_null("title", cited.text("title").as_deref()).text_field("url", &cited.text("url")?);
+    out.text_or_null("title", Some(&*title).filter(|it| !it.is_empty())).text_field("url", &url);
     out.close(b'}');
     Some(out)
 }

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::read::text_of;
-use crate::api::fields::{Fields, elements, quoted};
+use crate::api::fields::{Fields, elements};
 use crate::api::surrogates;
+use crate::dialect::cited::{Cited, Source};
 use crate::dialect::json::Json;
 
 /// Reads them (Perplexity's `search_results` and `citations`, xAI's `citations`), by their
@@ -20,12 +21,9 @@ pub fn read(fields: &Fields) -> Vec<(String, Json)> {
         None => Some((text_of(&Fields::read(it.get())?, "url")?, String::new())),
     });
     let all = results.chain(urls).map(|(url, title)| {
-        let citation = format!(
-            r#"{{"type":"url_citation","url_citation":{{"url":{},"title":{},"start_index":0,"end_index":0}}}}"#,
-            quoted(&url),
-            quoted(&title)
-        );
-        (url, Json::parse(&citation).unwrap_or_else(|| Json::text("")))
+        let source = Source::Web { url: url.as_str().into(), title: title.into() };
+        let citation = Cited::of(source, None).write();
+        (url, citation)
     });
     let mut seen = HashSet::new();
     all.filter(|(url, _)| seen.insert(url.clone())).collect()

@@ -1,5 +1,7 @@
 //! What whole answers and streams of Cohere say alike: finish reasons, usage, citations and logprobs.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -7,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::api::fields::Fields;
 use crate::api::usage::Usage;
 use crate::dialect::answer::{Finish, Reason};
+use crate::dialect::cited::{self, Cited};
 use crate::dialect::json::Json;
 
 /// More tokens than this in one count are a mistake and not believed.
@@ -84,30 +87,15 @@ pub fn annotations(json: &str) -> Vec<Json> {
 fn annotation(citation: &Citation, source: &Source) -> Json {
     let of_source =
         source.document.or(source.tool_output).and_then(|it| Fields::read(it.get())).unwrap_or_default();
-    let text = |name: &str| of_source.text(name).map(|it| it.into_owned());
-    let url = text("url");
-    let kind = if url.is_some() { "url_citation" } else { "file_citation" };
-    let mut cited = serde_json::Map::new();
-    let named = if url.is_some() { "title" } else { "filename" };
-    let fields = [
-        ("url", url.map(Into::into)),
-        (named, text("title").map(Into::into)),
-        ("start_index", citation.start.map(Into::into)),
-        ("end_index", citation.end.map(Into::into)),
-        ("file_id", source.id.clone().filter(|_| kind == "file_citation").map(Into::into)),
-        (
-            "quote",
-            Some(citation.text.clone())
-                .filter(|it| kind == "file_citation" && !it.is_empty())
-                .map(Into::into),
-        ),
-    ];
-    for (name, value) in fields {
-        value.into_iter().for_each(|it: serde_json::Value| {
-            cited.insert(name.into(), it);
-        });
-    }
-    json!({"type": kind, kind: cited}).into()
+    let text = |name: &str| of_source.text(name);
+    let title = text("title").unwrap_or_default();
+    let place = citation.start.zip(citation.end);
+    let Some(url) = text("url") else {
+        let source = cited::Source::File { id: source.id.as_deref().map(Cow::Borrowed), name: title };
+        let quote = Some(citation.text.as_str()).filter(|it| !it.is_empty()).map(Cow::Borrowed);
+        return Cited { quote, ..Cited::of(source, place) }.write();
+    };
+    Cited::of(cited::Source::Web { url, title }, place).write()
 }
 
 #[derive(Deserialize)]

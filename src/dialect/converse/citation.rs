@@ -3,8 +3,11 @@
 //! A page of the web is OpenAI's `url_citation`, a document `file_citation`. Where in its source the cited words stand has
 //! no field there; it goes along as `location`, in the words of Anthropic, whose models they are that cite.
 
+use std::borrow::Cow;
+
 use crate::api::fields::{Fields, elements};
-use crate::api::ink::{Ink, OBJECT};
+use crate::api::ink::Ink;
+use crate::dialect::cited::{Cited, Source};
 use crate::dialect::json::Json;
 
 /// The annotation for the text between two positions, counted in characters of the whole message.
@@ -13,21 +16,17 @@ pub fn annotation(citation: &str, start: u64, end: u64) -> Option<Json> {
     let location = fields.value("location").and_then(Fields::read).unwrap_or_default();
     let (kind, place) =
         location.each().next().and_then(|(kind, it)| Some((kind, Fields::read(it)?))).unwrap_or_default();
-    let url = place.text("url").filter(|_| kind == "web");
     let title = fields.text("title").unwrap_or_default();
-    let mut body = Vec::new();
-    body.open(b'{');
-    let name = if url.is_some() { "url_citation" } else { "file_citation" };
-    body.text_field("type", name);
-    body.filled(name, OBJECT, |body| {
-        url.iter().for_each(|it| _ = body.text_field("url", it));
-        body.text_field(if url.is_some() { "title" } else { "filename" }, &title);
-        body.number_field("start_index", start);
-        body.number_field("end_index", end);
-    });
-    body.filled("location", OBJECT, |body| write_location(kind, &place, &fields, body));
-    body.close(b'}');
-    Json::parse(std::str::from_utf8(&body).ok()?)
+    let source = match place.text("url").filter(|_| kind == "web") {
+        Some(url) => Source::Web { url, title },
+        None => Source::File { id: None, name: title },
+    };
+    let mut written = Vec::new();
+    written.open(b'{');
+    write_location(kind, &place, &fields, &mut written);
+    written.close(b'}');
+    let location = String::from_utf8(written).ok().filter(|it| it != "{}").map(Cow::Owned);
+    Some(Cited { location, ..Cited::of(source, Some((start, end))) }.write())
 }
 
 fn write_location(kind: &str, place: &Fields, citation: &Fields, body: &mut Vec<u8>) {

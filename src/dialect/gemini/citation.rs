@@ -1,9 +1,12 @@
 //! Sources of an answer: Google's grounding and citations, and chat's `annotations`. Google counts places in bytes of
 //! the text, chat in characters, so both directions need the text.
 
+use std::borrow::Cow;
+
 use super::names;
-use crate::api::fields::Fields;
+use crate::api::fields::{Fields, text};
 use crate::api::ink::Ink;
+use crate::dialect::cited::{Cited, Source};
 use crate::dialect::json::Json;
 
 /// Most bytes of text that are kept to count in; places behind them are not told.
@@ -98,37 +101,24 @@ fn source<'a>(chunk: &Fields<'a>) -> Option<(&'a str, Option<&'a str>)> {
 fn annotation(uri: &str, title: Option<&str>, place: &Fields<'_>, said: &Said) -> Option<Json> {
     let at = |name| names::value(place, name).and_then(names::number);
     let end = at("endIndex").and_then(|it| said.chars(it));
-    let mut out = String::new();
-    out.open(b'{');
-    out.text_field("type", "url_citation");
-    out.key("url_citation").open(b'{');
-    if let Some(end) = end {
-        // Google leaves a zero out.
-        out.number_field("start_index", said.chars(at("startIndex").unwrap_or(0)).unwrap_or(0));
-        out.number_field("end_index", end);
-    }
-    out.raw_field("url", uri);
-    out.raw_if("title", title);
-    out.close(b'}');
-    out.close(b'}');
-    Json::parse(&out)
+    // Google leaves a zero out.
+    let start = || said.chars(at("startIndex").unwrap_or(0)).unwrap_or(0);
+    let source = Source::Web { url: text(uri)?, title: title.and_then(text).unwrap_or_default() };
+    Some(Cited::of(source, end.map(|end| (start(), end))).write())
 }
 
 /// Writes annotations as Google's `groundingMetadata` of a candidate.
 pub(super) fn write(annotations: &[Json], said: &Said, out: &mut String) {
-    let (mut chunks, mut places) = (Vec::new(), Vec::new());
-    for annotation in annotations.iter().take(SOURCES_MAX).filter_map(|it| Fields::read(it.get())) {
-        let inner = annotation.value("url_citation").and_then(Fields::read).unwrap_or(annotation);
-        let Some(url) = inner.value("url") else { continue };
-        let chunk = (url, inner.value("title"));
+    let (mut chunks, mut places) = (Vec::<(Cow<str>, Cow<str>)>::new(), Vec::new());
+    for cited in annotations.iter().take(SOURCES_MAX).filter_map(Cited::read) {
+        let Source::Web { url, title } = cited.source else { continue };
+        let chunk = (url, title);
         let index = chunks.iter().position(|it| *it == chunk).unwrap_or(chunks.len());
         if index == chunks.len() {
             chunks.push(chunk);
         }
-        let at = |name| inner.value(name).and_then(names::number).and_then(|it| said.bytes(it));
-        if let (Some(start), Some(end)) = (at("start_index"), at("end_index")) {
-            places.push((start, end, index));
-        }
+        let place = cited.place.and_then(|(start, end)| Some((said.bytes(start)?, said.bytes(end)?)));
+        places.extend(place.map(|(start, end)| (start, end, index)));
     }
     if chunks.is_empty() {
         return;
@@ -138,8 +128,8 @@ pub(super) fn write(annotations: &[Json], said: &Said, out: &mut String) {
     for (url, title) in chunks {
         out.open(b'{');
         out.key("web").open(b'{');
-        out.raw_field("uri", url);
-        out.raw_if("title", title);
+        out.text_field("uri", &url);
+        out.text_if("title", Some(title).filter(|it| !it.is_empty()));
         out.close(b'}');
         out.close(b'}');
     }
@@ -182,8 +172,8 @@ mod tests {
         let candidate = r#"{"groundingMetadata":{"groundingChunks":[{"web":{"uri":"https://a.example","title":"A"}},{"web":{"uri":"https://b.example"}}],"groundingSupports":[{"segment":{"endIndex":7,"text":"Grüße"},"groundingChunkIndices":[0,9]}]}}"#;
         let read = read(&Fields::read(candidate).unwrap(), &said);
         let texts: Vec<_> = read.iter().map(Json::get).collect();
-        let first = r#"{"type":"url_citation","url_citation":{"start_index":0,"end_index":5,"url":"https://a.example","title":"A"}}"#;
-        let second = r#"{"type":"url_citation","url_citation":{"url":"https://b.example"}}"#;
+        let first = r#"{"type":"url_citation","url_citation":{"url":"https://a.example","title":"A","start_index":0,"end_index":5}}"#;
+        let second = r#"{"type":"url_citation","url_citation":{"url":"https://b.example","title":"","start_index":0,"end_index":0}}"#;
         assert_eq!(texts, [first, second]);
         let mut out = String::new();
         write(&read, &said, &mut out);
@@ -195,7 +185,7 @@ mod tests {
     #[test]
     fn both_names_of_citations_are_read() {
         let citation = r#"{"startIndex":1,"endIndex":2,"uri":"https://a.example","license":"mit"}"#;
-        let expected = r#"{"type":"url_citation","url_citation":{"start_index":1,"end_index":2,"url":"https://a.example"}}"#;
+        let expected = r#"{"type":"url_citation","url_citation":{"url":"https://a.example","title":"","start_index":1,"end_index":2}}"#;
         for name in ["citations", "citationSources"] {
             let json = format!(r#"{{"citationMetadata":{{"{name}":[{citation}]}}}}"#);
             let found = read(&Fields::read(&json).unwrap(), &said("abc"));
