@@ -22,10 +22,10 @@ pub fn read_answer(body: &[u8]) -> Result<Answer, NoAnswer> {
     }
     let output = fields.value("output").and_then(elements).ok_or(Unreadable("a response without output"))?;
     let mut choice = Choice::default();
-    let mut tokens = Vec::new();
+    let (mut tokens, mut chars) = (Vec::new(), 0);
     for item in &output {
         if let Some(item) = Fields::read(item.get()) {
-            choice.parts.extend(parts(&item, &mut tokens));
+            choice.parts.extend(parts(&item, &mut tokens, &mut chars));
         }
     }
     let has_calls = choice.parts.iter().any(|it| matches!(it, Part::Call(_)));
@@ -72,11 +72,11 @@ pub fn created(response: &Fields) -> Option<u64> {
 }
 
 /// What an item of the output says. The work of a vendor's own tools has no words elsewhere: what came of it is in the
-/// text.
-pub fn parts<'a>(item: &Fields<'a>, tokens: &mut Vec<&'a str>) -> Vec<Part> {
+/// text. `chars`: characters of the text before.
+pub fn parts<'a>(item: &Fields<'a>, tokens: &mut Vec<&'a str>, chars: &mut u64) -> Vec<Part> {
     let nowhere = At::of("output", 0);
     match item.text("type").as_deref() {
-        Some("message") => message(item, tokens),
+        Some("message") => message(item, tokens, chars),
         Some("reasoning") => read_reasoning(item, own),
         Some("function_call") => read_call(item, nowhere, false).into_iter().collect(),
         Some("custom_tool_call") => read_call(item, nowhere, true).into_iter().collect(),
@@ -85,7 +85,7 @@ pub fn parts<'a>(item: &Fields<'a>, tokens: &mut Vec<&'a str>) -> Vec<Part> {
     }
 }
 
-fn message<'a>(item: &Fields<'a>, tokens: &mut Vec<&'a str>) -> Vec<Part> {
+fn message<'a>(item: &Fields<'a>, tokens: &mut Vec<&'a str>, chars: &mut u64) -> Vec<Part> {
     let mut parts = Vec::new();
     for part in item.value("content").and_then(elements).unwrap_or_default() {
         let Some(fields) = Fields::read(part.get()) else { continue };
@@ -93,7 +93,8 @@ fn message<'a>(item: &Fields<'a>, tokens: &mut Vec<&'a str>) -> Vec<Part> {
             parts.push(Part::Refusal(refusal));
         } else if let Some(text) = text_of(&fields, "text") {
             let list = |name| fields.value(name).and_then(elements).unwrap_or_default();
-            let citations = list("annotations").iter().filter_map(|it| citation(it.get())).collect();
+            let citations = list("annotations").iter().filter_map(|it| citation(it.get(), *chars)).collect();
+            *chars += text.chars().count() as u64;
             tokens.extend(list("logprobs").iter().map(|it| it.get()));
             parts.push(Part::Text { text, cache: None, citations });
         }

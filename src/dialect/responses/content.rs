@@ -1,9 +1,12 @@
 //! The parts of an item's content, read from clients and vendors and written for vendors.
 
+use std::borrow::Cow;
+
 use super::place::At;
-use crate::api::fields::{Fields, elements, object};
+use crate::api::fields::{Fields, elements, object, quoted};
 use crate::api::ink::Ink;
 use crate::api::surrogates;
+use crate::dialect::cited;
 use crate::dialect::json::Json;
 use crate::dialect::loss::{Losses, kind_of, name_of, name_of_media};
 use crate::dialect::prompt::{Media, MediaKind, Part, Source};
@@ -57,7 +60,7 @@ pub fn other(json: &str) -> Part {
 fn read_text(fields: &Fields, at: At) -> Result<Part, Error> {
     let text = text_of(fields, "text").ok_or_else(|| at.wrong("text", "a string"))?;
     let citations = fields.value("annotations").and_then(elements).unwrap_or_default();
-    let citations = citations.iter().filter_map(|it| citation(it.get())).collect();
+    let citations = citations.iter().filter_map(|it| citation(it.get(), 0)).collect();
     Ok(Part::Text { text, cache: cache_of(fields), citations })
 }
 
@@ -102,27 +105,49 @@ fn media(kind: MediaKind, source: Source, fields: &Fields) -> Media {
     Media { detail, name, cache, ..Media::of(kind, source) }
 }
 
-/// An annotation of the Responses API in the form of chat's: there a citation's fields have an object of their own.
-pub fn citation(annotation: &str) -> Option<Json> {
+/// An annotation of the Responses API in the form of chat's: there a citation's fields have an object of their own. It
+/// counts in the text of its part, which begins at `start` of what chat counts in.
+pub fn citation(annotation: &str, start: u64) -> Option<Json> {
     let fields = Fields::read(annotation)?;
-    if fields.text("type").as_deref() != Some("url_citation") || fields.value("url_citation").is_some() {
-        return Json::parse(annotation);
+    let kind = fields.text("type")?;
+    let others = moved(&fields, |it| it.saturating_add(start));
+    if kind == "url_citation" && fields.value("url_citation").is_none() {
+        return Json::parse(&format!(r#"{{"type":"url_citation","url_citation":{}}}"#, object(others)));
     }
-    let inner = fields.with("type", None);
-    Json::parse(&format!(r#"{{"type":"url_citation","url_citation":{inner}}}"#))
+    let kind = Cow::Owned(quoted(&kind));
+    Json::parse(&object([("type", kind)].into_iter().chain(others)))
 }
 
-/// The other way.
-pub fn annotation(citation: &Json) -> Json {
-    let fields = Fields::read(citation.get());
-    let inner = |name| fields.as_ref().and_then(|it| Fields::read(it.value(name)?));
+/// The other way. OpenAI's SDKs declare all fields of a page's as given.
+pub fn annotation(citation: &Json, start: u64) -> Json {
+    let Some(fields) = Fields::read(citation.get()) else { return citation.clone() };
+    let inner = |name| fields.value(name).and_then(Fields::read);
     if let Some(file) = inner("file_citation") {
         return of_file(&file, inner("location").as_ref()).unwrap_or_else(|| citation.clone());
     }
-    let Some(inner) = inner("url_citation") else { return citation.clone() };
-    let others = inner.each().filter(|(name, _)| *name != "type");
-    let own = object([("type", r#""url_citation""#)].into_iter().chain(others));
-    Json::parse(&own).unwrap_or_else(|| citation.clone())
+    let nested = inner("url_citation");
+    let own = nested.as_ref().unwrap_or(&fields);
+    let kind = match nested {
+        Some(_) => "url_citation".into(),
+        None => fields.text("type").unwrap_or_default(),
+    };
+    let usual = [("start_index", "0"), ("end_index", "0"), ("url", "\"\""), ("title", "\"\"")].into_iter();
+    let missing = usual.filter(|(name, _)| kind == "url_citation" && own.value(name).is_none());
+    let others = moved(own, |it| it.saturating_sub(start));
+    let others = others.filter(|(name, _)| own.value(name).is_some());
+    let others = others.chain(missing.map(|(name, value)| (name, Cow::Borrowed(value))));
+    let all = [("type", Cow::Owned(quoted(&kind)))].into_iter().chain(others);
+    Json::parse(&object(all)).unwrap_or_else(|| citation.clone())
+}
+
+/// The fields of an annotation but for its type, with its place where `to` moves it.
+fn moved<'a>(fields: &'a Fields, to: impl Fn(u64) -> u64) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+    let is_placed = cited::place(fields).is_some();
+    fields.each().filter(|(name, _)| *name != "type").map(move |(name, value)| {
+        let is_place = is_placed && matches!(name, "start_index" | "end_index");
+        let place = value.parse().ok().filter(|_| is_place);
+        (name, place.map_or(Cow::Borrowed(value), |it| Cow::Owned(to(it).to_string())))
+    })
 }
 
 /// The annotation of a file, all of whose fields OpenAI's clients expect. Where `location` is Anthropic's, it has the
@@ -160,7 +185,7 @@ pub fn write_said(parts: &[&Part], list: &mut Vec<u8>) {
                 let object = list.of_type("output_text");
                 object.text_field("text", text);
                 let annotations = object.key("annotations").open(b'[');
-                citations.iter().for_each(|it| _ = annotations.raw(annotation(it).get()));
+                citations.iter().for_each(|it| _ = annotations.raw(annotation(it, 0).get()));
                 annotations.close(b']');
                 object.close(b'}');
             }

@@ -6,8 +6,7 @@ use super::seal::own;
 use crate::api::fields::{Fields, elements};
 use crate::api::usage::UsageBody;
 use crate::dialect::event::{Event, Told};
-use crate::dialect::prompt::Part;
-use crate::dialect::{Decoder, Unreadable};
+use crate::dialect::{Decoder, Unreadable, prompt};
 
 /// Items of one answer that are kept track of; a vendor that makes more is broken.
 const ITEMS_MAX: usize = 4_096;
@@ -20,6 +19,18 @@ pub struct Heard {
     calls: u32,
     /// The next piece of reasoning is of another thought.
     starts: bool,
+    /// Characters of text so far.
+    chars: u64,
+    part: Part,
+}
+
+/// The part of a message that is being told.
+#[derive(Default)]
+struct Part {
+    /// Its item's number, and its own in there.
+    at: Option<(u64, u64)>,
+    /// Characters of text before it: annotations count in their own part.
+    start: u64,
 }
 
 /// An item of which something was told.
@@ -67,11 +78,9 @@ impl Heard {
                 self.arguments(fields, &mut tell)?;
             }
             "response.output_text.annotation.added" => {
-                fields
-                    .value("annotation")
-                    .and_then(citation)
-                    .into_iter()
-                    .for_each(|it| tell(Event::Citation(it)));
+                let start = self.part_start(fields);
+                let citation = fields.value("annotation").and_then(|it| citation(it, start));
+                citation.into_iter().for_each(|it| tell(Event::Citation(it)));
             }
             "response.completed" | "response.incomplete" | "response.cancelled" => {
                 self.complete(fields, &mut tell)?
@@ -114,8 +123,21 @@ impl Heard {
         let tokens = fields.value("logprobs").and_then(elements).unwrap_or_default();
         let tokens: Vec<&str> = tokens.iter().map(|it| it.get()).collect();
         logprobs(&tokens).into_iter().for_each(|it| tell(Event::Logprobs(it)));
-        tell(Event::Text(delta(fields)));
+        self.part_start(fields);
+        let text = delta(fields);
+        self.chars += text.chars().count() as u64;
+        tell(Event::Text(text));
         Ok(())
+    }
+
+    /// Where the part begins that an event is about.
+    fn part_start(&mut self, fields: &Fields) -> u64 {
+        let number = |name| fields.value(name).and_then(|it| it.parse().ok()).unwrap_or(u64::MAX);
+        let at = Some((number("output_index"), number("content_index")));
+        if self.part.at != at {
+            self.part = Part { at, start: self.chars };
+        }
+        self.part.start
     }
 
     fn thought(
@@ -154,7 +176,7 @@ impl Heard {
             Some("function_call" | "custom_tool_call") => self.call(fields, &item, is_done, tell),
             Some("reasoning") if is_done => self.reasoning(fields, &item, tell),
             Some("message") if is_done && !self.item_of(fields)?.said => {
-                tell_message(&item, tell);
+                tell_message(&item, &mut self.chars, tell);
                 Ok(())
             }
             Some("image_generation_call") if is_done => {
@@ -201,8 +223,8 @@ impl Heard {
             seal.into_iter().for_each(|it| tell(Event::Seal(it)));
             return Ok(());
         }
-        for part in parts(item, &mut Vec::new()) {
-            let Part::Thought(it) = part else { continue };
+        for part in parts(item, &mut Vec::new(), &mut 0) {
+            let prompt::Part::Thought(it) = part else { continue };
             // Reasoning of which nothing at all is shown is not worth a word.
             if it.text.is_empty() && it.seal.is_none() {
                 continue;
@@ -242,17 +264,17 @@ fn delta(fields: &Fields) -> String {
     text_of(fields, "delta").unwrap_or_default()
 }
 
-fn tell_message(item: &Fields, tell: &mut impl FnMut(Event)) {
+fn tell_message(item: &Fields, chars: &mut u64, tell: &mut impl FnMut(Event)) {
     let mut tokens = Vec::new();
-    let parts = parts(item, &mut tokens);
+    let parts = parts(item, &mut tokens, chars);
     logprobs(&tokens).into_iter().for_each(|it| tell(Event::Logprobs(it)));
     for part in parts {
         match part {
-            Part::Text { text, citations, .. } => {
+            prompt::Part::Text { text, citations, .. } => {
                 tell(Event::Text(text));
                 citations.into_iter().for_each(|it| tell(Event::Citation(it)));
             }
-            Part::Refusal(text) => tell(Event::Refusal(text)),
+            prompt::Part::Refusal(text) => tell(Event::Refusal(text)),
             _ => {}
         }
     }

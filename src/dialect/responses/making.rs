@@ -39,12 +39,26 @@ pub struct Making {
     pub(super) calls: Vec<(u32, usize)>,
     /// Probabilities of the text that comes next.
     pub(super) logprobs: Vec<Json>,
+    /// The parts of messages that are text, in order.
+    pub(super) texts: Vec<TextPart>,
+    /// Characters of text so far.
+    pub(super) chars: u64,
+    /// Citations of text that is still to come.
+    pub(super) uncited: Vec<Json>,
     finish: Option<Finish>,
     usage: Option<Usage>,
     tier: Option<String>,
     pub(super) teller: Teller,
     begun: bool,
     pub(super) ended: bool,
+}
+
+/// Where a text is: its item, its number in there, and how many characters of text there are before it.
+#[derive(Clone, Copy)]
+pub struct TextPart {
+    pub item: usize,
+    pub part: usize,
+    pub start: u64,
 }
 
 /// Frames events, or, for a whole answer, does not.
@@ -80,6 +94,9 @@ impl Making {
             thought: None,
             calls: Vec::new(),
             logprobs: Vec::new(),
+            texts: Vec::new(),
+            chars: 0,
+            uncited: Vec::new(),
             finish: None,
             usage: None,
             tier: None,

@@ -137,9 +137,9 @@ impl Words {
         object.close(b'}');
     }
 
-    /// Takes in a citation in chat's form; gives its number.
-    pub fn cite(&mut self, citation: &Json) -> usize {
-        self.annotations.push(annotation(citation));
+    /// Takes in a citation in chat's form, of all the text, of which this begins at `start`; gives its number.
+    pub fn cite(&mut self, citation: &Json, start: u64) -> usize {
+        self.annotations.push(annotation(citation, start));
         self.annotations.len() - 1
     }
 }

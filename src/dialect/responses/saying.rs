@@ -1,11 +1,12 @@
 //! What an answer says, put into items: the words, thoughts and calls of [`Making`], with the events that tell each of them.
 
-use super::making::Making;
+use super::making::{Making, TextPart};
 use super::output::{Body, CallKind, Status, Words, write_all, write_text_part};
 use super::seal::tagged;
 use crate::api::fields::{Fields, elements};
 use crate::api::ink::Ink;
 use crate::dialect::arguments::unwrapped;
+use crate::dialect::cited::Cited;
 use crate::dialect::json::Json;
 use crate::dialect::prompt::Seal;
 use crate::dialect::whole::Whole;
@@ -16,6 +17,10 @@ impl Making {
             return;
         }
         let (index, part) = self.words(is_refusal, out);
+        if !is_refusal {
+            std::mem::take(&mut self.uncited).iter().for_each(|it| self.cite(it, out));
+            self.chars += text.chars().count() as u64;
+        }
         let logprobs = if is_refusal { Vec::new() } else { std::mem::take(&mut self.logprobs) };
         let kind = if is_refusal { "response.refusal.delta" } else { "response.output_text.delta" };
         self.tell_of(index, kind, out, |it, _| {
@@ -44,6 +49,9 @@ impl Making {
         if self.last_words(index).is_none_or(|it| it.is_refusal != is_refusal) {
             self.end_words(index, out);
             if let Body::Message(words) = &mut self.items[index].body {
+                if !is_refusal {
+                    self.texts.push(TextPart { item: index, part: words.len(), start: self.chars });
+                }
                 words.push(Words { is_refusal, ..Words::default() });
             }
             self.tell_words(index, "response.content_part.added", out);
@@ -81,15 +89,32 @@ impl Making {
         self.tell_words(index, "response.content_part.done", out);
     }
 
+    /// Adds a citation to the text that it is of. Where that was told to its end, only the whole response has it; of an
+    /// answer without a text it is left out.
     pub(super) fn cite(&mut self, citation: &Json, out: &mut Vec<u8>) {
-        let (index, part) = self.words(false, out);
-        let Some(number) = self.last_words(index).map(|it| it.cite(citation)) else { return };
+        let Some(TextPart { item: index, part, start }) = self.cited(citation) else {
+            return self.uncited.push(citation.clone());
+        };
+        let Body::Message(words) = &mut self.items[index].body else { return };
+        let is_open = self.open == Some(index) && part + 1 == words.len();
+        let number = words[part].cite(citation, start);
+        if !is_open {
+            return;
+        }
         self.tell_of(index, "response.output_text.annotation.added", out, |it, body| {
             let Body::Message(words) = body else { return };
             it.number_field("content_index", part as u64);
             it.number_field("annotation_index", number as u64);
             it.raw_field("annotation", words[part].annotations[number].get());
         });
+    }
+
+    /// The text in which the place of a citation begins; of one without a place, the last.
+    fn cited(&self, citation: &Json) -> Option<TextPart> {
+        let place = Cited::read(citation).and_then(|it| it.place);
+        let before =
+            place.map_or(self.texts.len(), |it| self.texts.partition_point(|text| text.start <= it.0));
+        self.texts.get(before.checked_sub(1)?).copied()
     }
 
     /// Takes in chat's `logprobs` object; they are told with the text that comes next, or where it ends.

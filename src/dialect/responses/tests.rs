@@ -1,6 +1,7 @@
 //! What requests, answers and streams mean, by example; what holds for any of them is in [`any`].
 
 mod any;
+mod citations;
 mod streams;
 
 use bytes::Bytes;
