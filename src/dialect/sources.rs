@@ -33,6 +33,17 @@ pub fn to_url(source: &Source) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Base64 in the usual alphabet and with its padding, which is what all but Google take: its SDK for Python writes the
+/// alphabet of URLs (RFC 4648, section 5).
+pub fn usual_base64(base64: Cow<'_, str>) -> String {
+    let mut usual = match base64.contains(['-', '_']) {
+        true => base64.replace('-', "+").replace('_', "/"),
+        false => base64.into_owned(),
+    };
+    usual.extend(std::iter::repeat_n('=', (4 - usual.len() % 4) % 4));
+    usual
+}
+
 fn data_uri(media_type: &str, base64: &str) -> String {
     ["data:", media_type, ";base64,", base64].concat()
 }
@@ -82,6 +93,14 @@ mod tests {
         assert_eq!(to_url(&data).as_deref(), Some("data:image/png;base64,QUJD"));
         assert_eq!(to_url(&Source::Text("ABC".into())).as_deref(), Some("data:text/plain;base64,QUJD"));
         assert_eq!(to_url(&Source::File("f".into())), None);
+    }
+
+    #[test]
+    fn base64_is_put_into_the_usual_alphabet() {
+        for (given, usual) in [("QUJD", "QUJD"), ("QUI", "QUI="), ("-_8=", "+/8="), ("-_8", "+/8="), ("", "")]
+        {
+            assert_eq!(usual_base64(given.into()), usual);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{media, names, seal, settings};
 use crate::api::fields::{self, Fields};
 use crate::dialect::json::Json;
 use crate::dialect::prompt::{Call, Media, MediaKind, Part, Source, Thought, ToolResult};
-use crate::dialect::sources::TYPE_UNKNOWN;
+use crate::dialect::sources::{TYPE_UNKNOWN, usual_base64};
 use crate::error::Error;
 
 /// The calls of the conversation so far.
@@ -62,7 +62,10 @@ impl History {
                 parts.push(Part::text(text));
             }
         } else if let Some(call) = names::object(part, "functionCall") {
-            parts.push(Part::Call(self.call(&call, param)?));
+            // Streamed arguments end with a call that says nothing.
+            if !self.is_answer || call.each().next().is_some() {
+                parts.push(Part::Call(self.call(&call, param)?));
+            }
         } else if let Some(result) = names::object(part, "functionResponse") {
             parts.push(Part::Result(self.result(&result, param)?));
         } else if let Some(media) = media_of(part) {
@@ -169,7 +172,7 @@ pub(super) fn media_of(part: &Fields<'_>) -> Option<Media> {
     let media_type = names::text(&data, "mimeType").map(|it| it.into_owned());
     let name = names::text(&data, "displayName").map(|it| it.into_owned());
     let (kind, source) = if is_inline {
-        let base64 = names::text(&data, "data")?.into_owned();
+        let base64 = usual_base64(names::text(&data, "data")?);
         let media_type = media_type.unwrap_or_else(|| TYPE_UNKNOWN.to_owned());
         (media::kind_of(Some(&media_type), ""), Source::Data { media_type, base64 })
     } else {

@@ -7,6 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use crate::dialect::Dialect;
 use crate::dialect::prompt::Seal;
 use crate::dialect::seal::{parted, tagged_with, untagged};
+use crate::dialect::sources::usual_base64;
 
 /// Google's documented stand-in for a signature that its newer models demand and a history from elsewhere has not:
 /// base64 of `skip_thought_signature_validator`.
@@ -36,7 +37,8 @@ pub(super) fn read(signature: &str, is_whole: bool) -> Seal {
 }
 
 fn foreign(signature: &str, is_whole: bool) -> Option<Seal> {
-    let text = String::from_utf8(BASE64_STANDARD.decode(signature).ok()?).ok()?;
+    // Google's SDKs write bytes back in another alphabet than they read them in.
+    let text = String::from_utf8(BASE64_STANDARD.decode(usual_base64(signature.into())).ok()?).ok()?;
     let (dialect, data) = untagged(&text)?;
     Some(Seal { dialect, data: data.to_owned(), is_whole })
 }
@@ -49,8 +51,11 @@ mod tests {
     fn seals_of_all_makers_come_back() {
         for dialect in Dialect::ALL {
             let is_whole = dialect != Dialect::Gemini;
-            let seal = Seal { dialect, data: "a.b/c==".to_owned(), is_whole };
-            assert_eq!(read(&written(&seal, None), true), seal);
+            let seal = Seal { dialect, data: "a.b/c==~~~?".to_owned(), is_whole };
+            let written = written(&seal, None);
+            for signature in [written.clone(), written.replace('+', "-").replace('/', "_")] {
+                assert_eq!(brought(&signature, true), (seal.clone(), None));
+            }
         }
         assert_eq!(written(&read("EtwC", false), None), "EtwC");
         assert_eq!(BASE64_STANDARD.decode(STAND_IN).unwrap(), b"skip_thought_signature_validator");

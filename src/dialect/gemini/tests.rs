@@ -180,6 +180,13 @@ fn calls_that_are_no_objects_are_told_as_malformed() {
     assert!(!told[0].contains("functionCall\""), "{told:?}");
 }
 
+/// Vertex's streamed arguments end so; there is no call in it.
+#[test]
+fn a_call_that_says_nothing_is_none() {
+    let end = r#"{"candidates":[{"content":{"parts":[{"functionCall":{}}]},"finishReason":"STOP"}]}"#;
+    assert_eq!(decoded(&[end.to_owned()])[1..], [Event::Finish(Reason::Stop.into()), Event::End]);
+}
+
 #[test]
 fn nothing_is_written_behind_the_end() {
     let told = encoded(&[Event::End, Event::Text("x".into()), Event::End]);

@@ -78,8 +78,8 @@ async fn tools_are_used_and_their_results_taken() {
         turn
     };
     let taken = vendor.post("/model/m/converse", turn(message, 2)).await.json();
-    let said = taken["output"]["message"]["content"][1]["text"].as_str().unwrap();
-    assert!(said.starts_with("Seen: 2 tool results."), "{taken}");
+    let seen = taken["output"]["message"]["content"][1]["text"].as_str().unwrap();
+    assert!(seen.starts_with("Seen: 2 tool results."), "{taken}");
     let (mut forged, mut bare) = (message.clone(), message.clone());
     forged["content"][0]["reasoningContent"]["reasoningText"]["text"] = json!("other");
     bare["content"].as_array_mut().unwrap().remove(0);
