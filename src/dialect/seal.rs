@@ -22,10 +22,11 @@ const ID_END: char = '~';
 
 /// The same with the id of the thought that it seals: OpenAI wants both back, and other dialects have no place for an id.
 pub fn tagged_with(seal: &Seal, id: Option<&str>) -> String {
-    match id.filter(|it| seal.dialect == Dialect::Responses && !it.contains(ID_END)) {
+    let has_ids = seal.dialect == Dialect::Responses;
+    match id.filter(|it| has_ids && !it.contains(ID_END)) {
         Some(id) => tagged(seal.dialect, &format!("{id}{ID_END}{}", seal.data)),
         // Made for another gateway, with an id in it.
-        None if seal.data.contains(ID_END) => tagged(seal.dialect, &format!("{ID_END}{}", seal.data)),
+        None if has_ids && seal.data.contains(ID_END) => tagged(seal.dialect, &format!("{ID_END}{}", seal.data)),
         None => tagged(seal.dialect, &seal.data),
     }
 }
