@@ -51,7 +51,7 @@ mod tests {
     fn seals_of_all_makers_come_back() {
         for dialect in Dialect::ALL {
             let is_whole = dialect != Dialect::Gemini;
-            let seal = Seal { dialect, data: "a.b/c==~~~?".to_owned(), is_whole };
+            let seal = Seal { dialect, data: "a.b.c==~~~?".to_owned(), is_whole };
             let written = written(&seal, None);
             for signature in [written.clone(), written.replace('+', "-").replace('/', "_")] {
                 assert_eq!(brought(&signature, true), (seal.clone(), None));
