@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 /// Up to this size the edited body is copied into one piece, in bytes: one write is cheaper than several.
 const COPY_BYTES_MAX: usize = 64 << 10;
@@ -41,15 +41,19 @@ impl Edits {
 }
 
 fn joined_if_small(pieces: Vec<Bytes>) -> Vec<Bytes> {
-    let total = pieces.iter().map(Bytes::len).sum();
-    if pieces.len() < 2 || total > COPY_BYTES_MAX {
-        return pieces;
+    let total: usize = pieces.iter().map(Bytes::len).sum();
+    match total > COPY_BYTES_MAX {
+        true => pieces,
+        false => vec![joined(&pieces)],
     }
-    let mut whole = BytesMut::with_capacity(total);
-    for piece in &pieces {
-        whole.extend_from_slice(piece);
+}
+
+/// Pieces in one; what is one already is not copied.
+pub fn joined(pieces: &[Bytes]) -> Bytes {
+    match pieces {
+        [whole] => whole.clone(),
+        pieces => pieces.concat().into(),
     }
-    vec![whole.freeze()]
 }
 
 #[cfg(test)]

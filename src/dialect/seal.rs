@@ -26,7 +26,9 @@ pub fn tagged_with(seal: &Seal, id: Option<&str>) -> String {
     match id.filter(|it| has_ids && !it.contains(ID_END)) {
         Some(id) => tagged(seal.dialect, &format!("{id}{ID_END}{}", seal.data)),
         // Made for another gateway, with an id in it.
-        None if has_ids && seal.data.contains(ID_END) => tagged(seal.dialect, &format!("{ID_END}{}", seal.data)),
+        None if has_ids && seal.data.contains(ID_END) => {
+            tagged(seal.dialect, &format!("{ID_END}{}", seal.data))
+        }
         None => tagged(seal.dialect, &seal.data),
     }
 }

@@ -4,9 +4,11 @@
 //! the one its call became.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::api::edit::joined;
 use crate::api::fields::Fields;
 use crate::api::request::RequestScan;
 use crate::dialect::loss::Losses;
@@ -26,6 +28,7 @@ use crate::upstream::payload::Payload;
 use crate::upstream::spec::Form;
 use crate::upstream::wording::{UNCOUNTED, Wording, chat_writer, mute};
 use crate::vendor::prefill;
+use crate::vendor::quirks::ModelQuirks;
 
 /// One call at one target.
 pub(super) struct Asked<'a> {
@@ -38,6 +41,8 @@ pub(super) struct Asked<'a> {
     pub upstream: &'a Upstream,
     /// The vendor's name for the model.
     pub name: &'a str,
+    /// What is odd about the model there.
+    pub quirks: Arc<ModelQuirks>,
 }
 
 impl Asked<'_> {
@@ -90,7 +95,7 @@ impl Asked<'_> {
     /// Whether the quirks of chat's fields hold where a call is asked by `form` instead: OpenAI's models take the same by
     /// both of its interfaces.
     fn fits_fields(&self, form: &Form) -> bool {
-        form.dialect == Dialect::Responses && !self.upstream.quirks.for_model(self.name).is_empty()
+        form.dialect == Dialect::Responses && !self.quirks.is_empty()
     }
 
     /// The client's words in the first dialect of the target.
@@ -166,7 +171,7 @@ impl Asked<'_> {
     /// Whether legacy completions go out as such: the model serves them, or there is no chat to ask by.
     fn completes(&self) -> bool {
         let spec = &self.upstream.spec;
-        self.upstream.quirks.for_model(self.name).completions || spec.form(Dialect::Chat).is_none()
+        self.quirks.completions || spec.form(Dialect::Chat).is_none()
     }
 
     /// In the client's dialect.
@@ -213,8 +218,7 @@ impl Asked<'_> {
 
     /// Where a chat completion must be asked instead, if this model is not served by them.
     fn other_form(&self, body: &[u8]) -> Option<&Form> {
-        let quirks = self.upstream.quirks.for_model(self.name);
-        quirks.dialect(body).and_then(|it| self.upstream.spec.form(it))
+        self.quirks.dialect(body).and_then(|it| self.upstream.spec.form(it))
     }
 
     /// As a chat completion, or in the dialect that this call must be in, or the first of a target that speaks no chat.
@@ -231,8 +235,7 @@ impl Asked<'_> {
                 let mut summary = None;
                 if self.fits_fields(form) {
                     summary = summary_wished(&body);
-                    let quirks = self.upstream.quirks.for_model(self.name);
-                    body = Payload::held(quirks.fit_fields(vec![body], &mut losses)).joined();
+                    body = joined(&self.quirks.fit_fields(vec![body], &mut losses));
                 }
                 let mut prompt = chat::Chat.read_prompt(&body, &Aside::default())?;
                 if let Some(summary) = summary {
@@ -273,9 +276,8 @@ impl Asked<'_> {
         let (mut losses, mut mends) = (Losses::default(), Mends::default());
         let mut pieces = edit.apply();
         if form.is_some() {
-            let quirks = upstream.quirks.for_model(name);
-            pieces = quirks.fit(pieces, &mut losses);
-            mends.think_tags = quirks.think_tags;
+            pieces = self.quirks.fit(pieces, &mut losses);
+            mends.think_tags = self.quirks.think_tags;
         }
         Encoded {
             base,
@@ -289,7 +291,7 @@ impl Asked<'_> {
     }
 
     fn terms(&self) -> Terms {
-        self.upstream.quirks.for_model(self.name).terms(self.name, &self.target.facts(self.name))
+        self.quirks.terms(self.name, &self.target.facts(self.name))
     }
 
     /// In the dialect of `form`.

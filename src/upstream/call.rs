@@ -124,7 +124,8 @@ impl Call {
         address::check(name)?;
         let mut encoded = match (&self.body, &self.wording) {
             (CallBody::Json { body, scan }, Some(wording)) => {
-                let asked = Asked { call: self, wording, body, scan, route, target, upstream, name };
+                let quirks = upstream.quirks.for_model(name);
+                let asked = Asked { call: self, wording, body, scan, route, target, upstream, name, quirks };
                 return asked.encode().map(|it| address::fitted(it, self, upstream, name));
             }
             (CallBody::Json { body, scan }, None) => {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::api::edit::joined;
 use crate::error::Error;
 
 /// Errors of a client's body, kept as they are: hyper wraps them.
@@ -39,10 +40,7 @@ impl Payload {
 
     /// What is held of it, in one piece.
     pub fn joined(&self) -> Bytes {
-        match &*self.pieces {
-            [whole] => whole.clone(),
-            pieces => pieces.concat().into(),
-        }
+        joined(&self.pieces)
     }
 
     /// `pieces`, then `rest` as it comes.

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use crate::api::edit::joined;
 use crate::api::request::{self, RequestScan};
 use crate::dialect::loss::{Losses, name_of, name_of_tool};
 use crate::dialect::prompt::{Message, Part, Prompt, Tool};
@@ -16,7 +17,6 @@ use crate::error::{Error, Kind, Origin};
 use crate::route::table::Route;
 use crate::telemetry::EndpointKind;
 use crate::upstream::body_edit::BodyEdit;
-use crate::upstream::payload::Payload;
 
 /// How deep the JSON of a translated call may be: the client's own depth was bounded before, by 1,024 at most
 /// (`limits.json_depth_max`), and translation adds a few.
@@ -84,7 +84,7 @@ impl Wording {
         let mut edit = BodyEdit::new(&chat.body, &chat.scan);
         edit.instruct(route, EndpointKind::Chat);
         edit.fill_in(route, EndpointKind::Chat);
-        Ok(Payload::held(edit.apply()).joined())
+        Ok(joined(&edit.apply()))
     }
 
     /// A call that is none as a chat completion.

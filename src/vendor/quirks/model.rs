@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::body::Body;
 use super::options::{
@@ -12,6 +12,7 @@ use super::options::{
 use super::reasoning::{self, SPELLINGS, TEMPLATE};
 use super::rules::Rules;
 use super::{messages, tools};
+use crate::api::edit::joined;
 use crate::api::fields::Fields;
 use crate::dialect::Dialect;
 use crate::dialect::loss::Losses;
@@ -214,13 +215,4 @@ fn names_of_messages<'a>(messages: &'a MessageOptions) -> impl Iterator<Item = &
         (messages.last_assistant_prefix == Some(true)).then_some("assistant"),
     ];
     extensions.chain(fields.map(String::as_str)).chain(signs.into_iter().flatten())
-}
-
-fn joined(pieces: &[Bytes]) -> Bytes {
-    if let [only] = pieces {
-        return only.clone();
-    }
-    let mut whole = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-    pieces.iter().for_each(|it| whole.extend_from_slice(it));
-    whole.freeze()
 }
