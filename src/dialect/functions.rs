@@ -13,7 +13,8 @@ use crate::api::fields::{Fields, quoted};
 pub const NO_INPUT: &str = r#"{"type":"object","properties":{}}"#;
 
 /// Of a custom tool: its text ([`super::arguments`]).
-const TEXT_INPUT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
+pub const TEXT_INPUT: &str =
+    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// A function, or a custom tool as one.
 pub struct Function<'a> {
@@ -39,7 +40,8 @@ impl<'a> Function<'a> {
                 cache: cache.as_ref(),
             }),
             Tool::Custom { name, description, format } => {
-                losses.add_if(format.as_ref().is_some_and(is_grammar), "tools[].custom.format");
+                let is_lost = format.as_ref().is_some_and(|it| is_grammar(it.get()));
+                losses.add_if(is_lost, "tools[].custom.format");
                 let description = description.as_deref();
                 Some(Self {
                     name,
@@ -74,8 +76,9 @@ impl<'a> Function<'a> {
     }
 }
 
-fn is_grammar(format: &Json) -> bool {
-    Fields::read(format.get()).is_some_and(|it| it.text("type").is_none_or(|it| it != "text"))
+/// Whether the format of a custom tool says more than that its input is text.
+pub fn is_grammar(format: &str) -> bool {
+    Fields::read(format).is_some_and(|it| it.text("type").is_none_or(|it| it != "text"))
 }
 
 /// The tools that may be called by the choice that is made among several, for those who cannot be told of one but by not

@@ -192,7 +192,7 @@ fn too_long() -> Error {
 
 /// The dialect of an answer that must be put into chat's words, or into better ones.
 fn translates(encoded: &Encoded) -> Option<Dialect> {
-    let is_fine = |it: Dialect| it == Dialect::Chat && !encoded.mends.think_tags;
+    let is_fine = |it: Dialect| it == Dialect::Chat && encoded.mends.is_empty();
     encoded.form.filter(|it| !encoded.is_own && !is_fine(*it))
 }
 

@@ -276,6 +276,7 @@ impl Asked<'_> {
         let (mut losses, mut mends) = (Losses::default(), Mends::default());
         let mut pieces = edit.apply();
         if form.is_some() {
+            (pieces, mends.customs) = self.quirks.with_functions(pieces, &mut losses);
             pieces = self.quirks.fit(pieces, &mut losses);
             mends.think_tags = self.quirks.think_tags;
         }
@@ -283,7 +284,7 @@ impl Asked<'_> {
             base,
             usage_injected: injected && is_chats,
             form: Some(Dialect::Chat),
-            is_own: self.wording.dialect == Dialect::Chat && !mends.think_tags,
+            is_own: self.wording.dialect == Dialect::Chat && mends.is_empty(),
             losses,
             mends,
             ..Encoded::new(Payload::held(pieces))

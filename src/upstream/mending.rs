@@ -31,6 +31,11 @@ impl Mends {
         Self { think_tags: false, customs: prompt.tools.iter().filter_map(custom).collect() }
     }
 
+    /// Answers are fine as they come.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Mends a whole answer.
     pub fn mend(&self, answer: &mut Answer) {
         for choice in &mut answer.choices {
@@ -107,7 +112,7 @@ impl OpenCall {
 impl Mender {
     /// None where there is nothing to mend.
     pub fn new(mends: Mends) -> Option<Self> {
-        (mends != Mends::default()).then_some(Self { mends, tags: Vec::new(), open: Vec::new() })
+        (!mends.is_empty()).then_some(Self { mends, tags: Vec::new(), open: Vec::new() })
     }
 
     /// Adds what becomes of `told` to `mended`.

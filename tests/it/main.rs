@@ -97,6 +97,7 @@ mod throughput;
 mod tls;
 mod together;
 mod told_cost;
+mod tools;
 mod uncounted;
 mod uploads;
 mod verdicts;

@@ -5,6 +5,7 @@
 //! One quirk is one entry of `quirks.yaml`: no code knows a vendor or a model by name.
 
 mod body;
+mod functions;
 mod messages;
 mod model;
 pub mod options;

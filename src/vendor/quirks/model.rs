@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
 use bytes::Bytes;
+use memchr::memmem;
 
 use super::body::Body;
 use super::options::{
@@ -11,7 +12,7 @@ use super::options::{
 };
 use super::reasoning::{self, SPELLINGS, TEMPLATE};
 use super::rules::Rules;
-use super::{messages, tools};
+use super::{functions, messages, tools};
 use crate::api::edit::joined;
 use crate::api::fields::Fields;
 use crate::dialect::Dialect;
@@ -29,6 +30,8 @@ pub struct ModelQuirks {
     names: Option<AhoCorasick>,
     /// Of each of these whether it is only looked for as the name of a field, and not as a value: `user` is a role too.
     are_fields: Vec<bool>,
+    /// Custom tools are sent as such.
+    custom_tools: bool,
     /// Some calls are asked in another dialect than chat's.
     changes_dialect: bool,
     /// The model puts its thoughts into the content, as `<think>…</think>`.
@@ -51,6 +54,7 @@ impl ModelQuirks {
             concerns_all: names.is_err() || quirks.iter().any(|it| concerns_all(it)),
             names: names.ok().filter(|_| !quoted.is_empty()),
             are_fields,
+            custom_tools: quirks.iter().filter_map(|it| it.tools.custom).next_back().unwrap_or_default(),
             changes_dialect: quirks.iter().any(|it| it.native.dialect.is_some()),
             think_tags: quirks.iter().filter_map(|it| it.think_tags).next_back().unwrap_or_default(),
             completions: quirks.iter().filter_map(|it| it.native.completions).next_back().unwrap_or(true),
@@ -63,9 +67,24 @@ impl ModelQuirks {
         self.quirks.is_empty()
     }
 
+    /// A chat completion's body, in pieces, with its custom tools as functions, where the vendor takes no others; and the
+    /// names of these tools.
+    pub fn with_functions(&self, body: Vec<Bytes>, losses: &mut Losses) -> (Vec<Bytes>, Vec<String>) {
+        let is_in = |it: &Bytes| memmem::find(it, functions::SIGN.as_bytes()).is_some();
+        let mut names = Vec::new();
+        if self.custom_tools || !body.iter().any(is_in) {
+            return (body, names);
+        }
+        let fitted = self.edited(body, losses, |_, body, losses| names = functions::fit(body, losses));
+        (fitted, names)
+    }
+
     /// A chat completion's body, in pieces, as the vendor takes it: the very same pieces where nothing concerns it. What
     /// the client asked for and is not sent goes to `losses`. A body that is no JSON object is the vendor's to refuse.
     pub fn fit(&self, body: Vec<Bytes>, losses: &mut Losses) -> Vec<Bytes> {
+        if !self.concerns(&body) {
+            return body;
+        }
         self.edited(body, losses, |rules, body, losses| {
             tools::fit(&rules.tools, body, losses);
             rules.fit_fields(body, losses);
@@ -79,6 +98,9 @@ impl ModelQuirks {
     /// The same for one that is put into another dialect ([`ModelQuirks::dialect`]): what the model takes holds there too,
     /// but not how chat's messages and tools must look.
     pub fn fit_fields(&self, body: Vec<Bytes>, losses: &mut Losses) -> Vec<Bytes> {
+        if !self.concerns(&body) {
+            return body;
+        }
         self.edited(body, losses, |rules, body, losses| rules.fit_fields(body, losses))
     }
 
@@ -98,9 +120,6 @@ impl ModelQuirks {
         losses: &mut Losses,
         fit: impl for<'a> FnOnce(&Rules<'a>, &mut Body<'a>, &mut Losses),
     ) -> Vec<Bytes> {
-        if !self.concerns(&pieces) {
-            return pieces;
-        }
         let whole = joined(&pieces);
         let text = str::from_utf8(&whole).ok();
         let fields = text.and_then(Fields::read);

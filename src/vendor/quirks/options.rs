@@ -211,6 +211,9 @@ pub enum ToolIdName {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolOptions {
+    /// Whether custom tools are sent as such; else they are functions of one text, and calls of them the client's custom
+    /// ones again. Default false.
+    pub custom: Option<bool>,
     /// Kinds of tools that are sent; others are dropped and the client told. Default: all.
     pub kinds: Option<Vec<String>>,
     /// Fields of tools and of their functions that are not sent. Default: none.

@@ -183,6 +183,7 @@ impl ToolOptions {
         if later.drop.is_some() {
             self.drop.clone_from(&later.drop);
         }
+        self.custom = later.custom.or(self.custom);
         self.named_alone = later.named_alone.or(self.named_alone);
     }
 }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod data;
+mod functions;
 mod histories;
 mod own;
 mod switches;
@@ -16,7 +17,9 @@ use crate::dialect::loss::Losses;
 fn fitted(vendor: &str, model: &str, body: &str) -> (String, String) {
     let mut losses = Losses::default();
     let pieces = vec![Bytes::copy_from_slice(body.as_bytes())];
-    let fitted = Quirks::of(vendor, &[]).for_model(model).fit(pieces, &mut losses).concat();
+    let quirks = Quirks::of(vendor, &[]).for_model(model);
+    let (pieces, _) = quirks.with_functions(pieces, &mut losses);
+    let fitted = quirks.fit(pieces, &mut losses).concat();
     (String::from_utf8(fitted).unwrap(), losses.names().join(" "))
 }
 
@@ -123,9 +126,9 @@ fn openai_wants_the_newer_bound_and_no_sampling_while_it_thinks() {
 fn deepseek_takes_functions_only_and_no_strictness() {
     check(
         "deepseek/deepseek-flash",
-        r#"{"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"b":1,"a":2}}},{"type":"custom","custom":{"name":"g"}}]}"#,
+        r#"{"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"b":1,"a":2}}},{"type":"web_search"}]}"#,
         r#"{"tools":[{"type":"function","function":{"name":"f","parameters":{"b":1,"a":2}}}]}"#,
-        "tools[].function.strict tools[custom]",
+        "tools[].function.strict tools[web_search]",
     );
     check(
         "deepseek/deepseek-flash",
