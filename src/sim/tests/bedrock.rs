@@ -8,8 +8,8 @@ fn ask(more: Value) -> Value {
     ask
 }
 
-/// Ends in what the assistant said.
-fn said(block: Value) -> Value {
+/// One that ends in what the assistant said.
+fn ending(block: Value) -> Value {
     let mut asked = ask(json!({}));
     asked["messages"].as_array_mut().unwrap().push(json!({"role": "assistant", "content": [block]}));
     asked
@@ -93,8 +93,8 @@ async fn tools_are_used_and_their_results_taken() {
             "must start with a user",
         ),
         (ask(json!({"messages": [{"role": "user", "content": [{"text": " "}]}]})), "is blank"),
-        (said(json!({"image": {"format": "png", "source": {"bytes": "AAAA"}}})), "if the role is user"),
-        (said(json!({"text": "Sure: "})), "trailing whitespace"),
+        (ending(json!({"image": {"format": "png", "source": {"bytes": "AAAA"}}})), "if the role is user"),
+        (ending(json!({"text": "Sure: "})), "trailing whitespace"),
     ] {
         let got = vendor.post("/model/m/converse", body).await;
         assert_eq!(
