@@ -1,10 +1,44 @@
 //! What Anthropic's models want of thinking wherever they are served: at Anthropic's own API and on Bedrock.
 
 use super::Dialect;
-use super::prompt::{Part, Prompt, Reasoning, Role};
+use super::functions::forces_call;
+use super::prompt::{Effort, Part, Prompt, Reasoning, Role};
+use super::terms::{OUTPUT_MAX_USUAL, Terms};
 
 /// The smallest budget that is taken, in tokens.
 pub const BUDGET_MIN: u64 = 1_024;
+
+/// How much of an answer a budget that was made of an effort may take, in fifths: the rest stays for what is said.
+const FIFTHS_MAX: u64 = 4;
+
+/// Most tokens of an answer, thoughts among them, where one must be stated.
+pub fn output_max(prompt: &Prompt, terms: &Terms) -> u64 {
+    prompt.output_max.or(terms.output_max).unwrap_or(OUTPUT_MAX_USUAL)
+}
+
+/// The budget of thought that a wish comes to, and most tokens of the answer, which it is a part of; both in tokens.
+/// None where a model that thinks by a budget cannot be asked to think this time. A client's own budget stays what it is
+/// as far as the model's longest answer holds it.
+pub fn budget(prompt: &Prompt, reasoning: &Reasoning, terms: &Terms) -> Option<(u64, u64)> {
+    if forces_call(prompt) || goes_on_unsealed(prompt) {
+        return None;
+    }
+    let mut most = output_max(prompt, terms);
+    let by_effort = || reasoning.effort.unwrap_or(Effort::Medium).budget().min(most / 5 * FIFTHS_MAX);
+    let budget = reasoning.budget.unwrap_or_else(by_effort).max(BUDGET_MIN);
+    if budget >= most {
+        let raised = most.saturating_add(budget);
+        most = raised.min(terms.output_max.unwrap_or(u64::MAX)).max(BUDGET_MIN + 1);
+    }
+    Some((budget.min(most - 1), most))
+}
+
+/// Anthropic's word for the effort that is wished, which is heeded without thinking too; it has none for `minimal`.
+pub fn effort(reasoning: &Reasoning, terms: &Terms) -> Option<&'static str> {
+    let of_budget = reasoning.budget.filter(|_| reasoning.on != Some(false)).map(Effort::of_budget);
+    let effort = reasoning.effort.or(of_budget)?;
+    Some(terms.efforts.of(effort).max(Effort::Low).as_str())
+}
 
 /// Whether readable thinking is wanted: `thinking.display`.
 pub fn display(reasoning: &Reasoning) -> Option<&'static str> {

@@ -59,7 +59,7 @@ fn write_output(out: &mut Vec<u8>, prompt: &Prompt, plan: &Plan, terms: &Terms, 
             None
         }
     };
-    let effort = plan.effort();
+    let effort = plan.effort;
     if schema.is_none() && effort.is_none() {
         return;
     }

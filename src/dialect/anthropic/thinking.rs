@@ -6,17 +6,18 @@
 
 use crate::api::fields::Fields;
 use crate::api::ink::Ink;
-use crate::dialect::claude::{BUDGET_MIN, display, goes_on_unsealed};
+use crate::dialect::claude;
 use crate::dialect::functions::forces_call;
 use crate::dialect::loss::Losses;
-use crate::dialect::prompt::{Effort, Prompt, Reasoning};
-use crate::dialect::terms::{OUTPUT_MAX_USUAL, Terms, Thinking};
+use crate::dialect::prompt::{Prompt, Reasoning};
+use crate::dialect::terms::{Terms, Thinking};
 
 /// What a request says of thinking, and the bound of its answer, which thinking counts towards.
 #[derive(Debug, PartialEq)]
 pub(super) struct Plan {
     pub way: Way,
-    pub effort: Option<Effort>,
+    /// Anthropic's word for it.
+    pub effort: Option<&'static str>,
     pub output_max: u64,
     /// Whether readable thinking is wanted: `thinking.display`.
     display: Option<&'static str>,
@@ -32,46 +33,32 @@ pub(super) enum Way {
 
 impl Plan {
     pub fn of(prompt: &Prompt, terms: &Terms, losses: &mut Losses) -> Self {
-        let output_max = prompt.output_max.or(terms.output_max).unwrap_or(OUTPUT_MAX_USUAL);
+        let output_max = claude::output_max(prompt, terms);
         let mut plan = Self { way: Way::Unsaid, effort: None, output_max, display: None };
         let Some(reasoning) = &prompt.reasoning else { return plan };
-        plan.display = display(reasoning);
+        plan.display = claude::display(reasoning);
+        let is_off = reasoning.on == Some(false);
+        if matches!(terms.thinking, Thinking::Usual | Thinking::Effort) {
+            plan.effort = claude::effort(reasoning, terms);
+        } else if is_off {
+            losses.add_if(reasoning.effort.is_some(), "reasoning_effort");
+        }
         match terms.thinking {
             Thinking::Never => losses.add_if(is_wanted(reasoning), "reasoning_effort"),
-            _ if reasoning.on == Some(false) => plan.way = Way::Disabled,
+            _ if is_off => plan.way = Way::Disabled,
             _ if !is_wanted(reasoning) => {}
-            Thinking::Usual | Thinking::Effort => plan.by_effort(prompt, reasoning, terms, losses),
-            Thinking::Budget => plan.by_budget(prompt, reasoning, terms, losses),
+            Thinking::Usual | Thinking::Effort if forces_call(prompt) => {
+                losses.add_if(plan.effort.is_none(), "reasoning");
+            }
+            Thinking::Usual | Thinking::Effort => plan.way = Way::Adaptive,
+            Thinking::Budget => match claude::budget(prompt, reasoning, terms) {
+                Some((tokens, output_max)) => {
+                    (plan.way, plan.output_max) = (Way::Budget(tokens), output_max);
+                }
+                None => losses.add("reasoning_effort"),
+            },
         }
         plan
-    }
-
-    /// Effort is heeded without thinking too.
-    fn by_effort(&mut self, prompt: &Prompt, reasoning: &Reasoning, terms: &Terms, losses: &mut Losses) {
-        let effort = reasoning.effort.or(reasoning.budget.map(Effort::of_budget));
-        self.effort = effort.map(|it| terms.efforts.of(it));
-        if forces_call(prompt) {
-            losses.add_if(self.effort.is_none(), "reasoning");
-        } else {
-            self.way = Way::Adaptive;
-        }
-    }
-
-    fn by_budget(&mut self, prompt: &Prompt, reasoning: &Reasoning, terms: &Terms, losses: &mut Losses) {
-        if forces_call(prompt) || goes_on_unsealed(prompt) {
-            return losses.add("reasoning_effort");
-        }
-        let by_effort = || {
-            // Something must be left for the answer.
-            let most = self.output_max / 5 * 4;
-            reasoning.effort.unwrap_or(Effort::Medium).budget().min(most)
-        };
-        let budget = reasoning.budget.unwrap_or_else(by_effort).max(BUDGET_MIN);
-        if budget >= self.output_max {
-            let raised = self.output_max.saturating_add(budget);
-            self.output_max = raised.min(terms.output_max.unwrap_or(u64::MAX)).max(BUDGET_MIN + 1);
-        }
-        self.way = Way::Budget(budget.min(self.output_max - 1));
     }
 
     /// Whether the model may think: then the API refuses most of the sampling.
@@ -94,11 +81,6 @@ impl Plan {
             out.text_field("display", display);
         }
         out.close(b'}');
-    }
-
-    /// Anthropic's word for the effort; it has none for `minimal`.
-    pub fn effort(&self) -> Option<&'static str> {
-        self.effort.map(|it| it.max(Effort::Low).as_str())
     }
 }
 
@@ -127,6 +109,7 @@ pub(super) fn read(json: &str, reasoning: &mut Reasoning) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::prompt::Effort;
 
     fn plan(reasoning: Reasoning, thinking: Thinking, output_max: u64, output_most: u64) -> (Plan, Losses) {
         let prompt = Prompt { reasoning: Some(reasoning), output_max: Some(output_max), ..Prompt::default() };
@@ -141,9 +124,10 @@ mod tests {
             let reasoning = Reasoning { effort, budget, ..Reasoning::default() };
             let (plan, losses) = plan(reasoning, Thinking::Budget, output_max, output_most);
             assert_eq!((plan.way, plan.output_max), (Way::Budget(expected.0), expected.1));
-            assert!(losses.is_empty() && plan.thinks() && plan.effort().is_none());
+            assert!(losses.is_empty() && plan.thinks() && plan.effort.is_none());
         };
         check(None, Some(2_000), 8_000, 64_000, (2_000, 8_000));
+        check(None, Some(31_999), 32_000, 64_000, (31_999, 32_000));
         check(None, Some(10), 8_000, 64_000, (1_024, 8_000));
         check(None, Some(8_000), 8_000, 64_000, (8_000, 16_000));
         check(None, Some(90_000), 8_000, 64_000, (63_999, 64_000));
@@ -158,7 +142,7 @@ mod tests {
         let check = |reasoning: Reasoning, thinking, way, effort: Option<&str>, lost: bool| {
             let shown = format!("{reasoning:?} {thinking:?}");
             let (plan, losses) = plan(reasoning, thinking, 8_000, 64_000);
-            assert_eq!((plan.way, plan.effort(), !losses.is_empty()), (way, effort, lost), "{shown}");
+            assert_eq!((plan.way, plan.effort, !losses.is_empty()), (way, effort, lost), "{shown}");
         };
         let on = |on| Reasoning { on: Some(on), ..Reasoning::default() };
         let budget = |budget| Reasoning { budget: Some(budget), ..Reasoning::default() };
@@ -173,6 +157,11 @@ mod tests {
         for thinking in [Thinking::Usual, Thinking::Budget, Thinking::Never] {
             check(shown(), thinking, Way::Unsaid, None, false);
         }
+        let off = || Reasoning { effort: Some(Effort::Minimal), budget: Some(9_000), ..on(false) };
+        check(off(), Thinking::Usual, Way::Disabled, Some("low"), false);
+        check(off(), Thinking::Budget, Way::Disabled, None, true);
+        check(off(), Thinking::Never, Way::Unsaid, None, true);
+        check(Reasoning { effort: None, ..off() }, Thinking::Usual, Way::Disabled, None, false);
         check(on(true), Thinking::Never, Way::Unsaid, None, true);
         check(on(false), Thinking::Never, Way::Unsaid, None, false);
     }

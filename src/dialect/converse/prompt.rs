@@ -154,8 +154,8 @@ fn write_output(prompt: &Prompt, terms: &Terms, plan: &Plan, body: &mut Vec<u8>,
             Some(Format::Schema { .. } | Format::JsonObject) => losses.add("response_format"),
             Some(Format::Text) | None => (),
         }
-        if let Told::Adaptive { effort: Some(effort), .. } = plan.told {
-            body.text_field("effort", effort);
+        if let Told::Adaptive { effort, .. } | Told::Disabled { effort } = plan.told {
+            body.text_if("effort", effort);
         }
     });
 }
