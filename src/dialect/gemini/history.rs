@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use super::reading::wrong;
 use super::{media, names, seal, settings};
 use crate::api::fields::{self, Fields};
+use crate::api::surrogates;
 use crate::dialect::json::Json;
 use crate::dialect::prompt::{Call, Media, MediaKind, Part, Source, Thought, ToolResult};
 use crate::dialect::sources::{TYPE_UNKNOWN, usual_base64};
@@ -159,7 +160,7 @@ fn output(response: Option<&str>) -> (Vec<Part>, bool) {
         (Some(("error", value)), None) => (value, true),
         _ => (json, false),
     };
-    let text = fields::text(only).map_or_else(|| only.to_owned(), |it| it.into_owned());
+    let text = surrogates::text(only).map_or_else(|| only.to_owned(), |it| it.into_owned());
     (vec![Part::text(text)], is_error)
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::api::fields::{self, Fields};
+use crate::api::surrogates;
 
 /// The value of a field as JSON text; of two the last. None where it is missing or null.
 pub(super) fn value<'a>(object: &Fields<'a>, name: &str) -> Option<&'a str> {
@@ -11,7 +12,7 @@ pub(super) fn value<'a>(object: &Fields<'a>, name: &str) -> Option<&'a str> {
 }
 
 pub(super) fn text<'a>(object: &Fields<'a>, name: &str) -> Option<Cow<'a, str>> {
-    value(object, name).and_then(fields::text)
+    value(object, name).and_then(surrogates::text)
 }
 
 pub(super) fn object<'a>(object: &Fields<'a>, name: &str) -> Option<Fields<'a>> {

@@ -3,7 +3,8 @@
 
 use super::history::History;
 use super::{names, settings};
-use crate::api::fields::{Fields, text};
+use crate::api::fields::Fields;
+use crate::api::surrogates;
 use crate::dialect::Aside;
 use crate::dialect::prompt::{Message, Part, Prompt, Role};
 use crate::error::Error;
@@ -61,7 +62,7 @@ pub(super) fn tier(body: &Fields<'_>) -> Option<String> {
 fn system(body: &Fields<'_>) -> Result<Option<Message>, Error> {
     let param = "systemInstruction";
     let Some(json) = names::value(body, param) else { return Ok(None) };
-    if let Some(text) = text(json) {
+    if let Some(text) = surrogates::text(json) {
         return Ok(Some(message(Role::System, vec![Part::text(text)])));
     }
     let content = Fields::read(json);

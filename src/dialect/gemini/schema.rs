@@ -11,8 +11,13 @@ const DEPTH_MAX: usize = 64;
 
 /// Names that one schema or a list or object of schemas stands behind, with Google's other spellings.
 const LISTS: &[&str] = &["anyOf", "oneOf", "allOf", "prefixItems"];
+/// Those of them of which one schema holds.
+const CHOICES: &[&str] = &["anyOf", "oneOf"];
 const MAPS: &[&str] = &["properties", "$defs", "defs", "definitions"];
 const SINGLES: &[&str] = &["items", "additionalProperties"];
+
+/// The schema of null.
+const NULL: &str = r#"{"type":"null"}"#;
 
 /// Counts that protobuf's JSON writes as text.
 const COUNTS: &[&str] = &["minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"];
@@ -41,7 +46,10 @@ fn field(name: &str, value: &str, is_nullable: bool, depth: usize, out: &mut Str
         type_field(value, is_nullable, out);
     } else if let Some(name) = names::known(name, LISTS) {
         let list = elements(value).unwrap_or_default();
-        let schemas = list.iter().map(|it| or_as_it_is(it.get(), depth)).collect::<Vec<_>>();
+        let mut schemas = list.iter().map(|it| or_as_it_is(it.get(), depth)).collect::<Vec<_>>();
+        if is_nullable && CHOICES.contains(&name) && !schemas.iter().any(|it| it == NULL) {
+            schemas.push(NULL.to_owned());
+        }
         out.raw_field(name, &format!("[{}]", schemas.join(",")));
     } else if let Some(name) = names::known(name, MAPS) {
         let schemas = Fields::read(value).unwrap_or_default();
@@ -85,6 +93,11 @@ fn plain(name: &str, value: &str, is_nullable: bool, out: &mut String) {
         // Google's mark of a text that is one of an enumeration.
         "format" if value == "\"enum\"" => {}
         "example" => _ = out.raw_field("examples", &format!("[{value}]")),
+        "ref" | "$ref" if is_nullable => {
+            let mut schema = String::from("{");
+            plain(name, value, false, &mut schema);
+            out.raw_field("anyOf", &format!("[{schema}}},{NULL}]"));
+        }
         "ref" => _ = out.raw_field("$ref", &value.replace("#/defs/", "#/$defs/")),
         "enum" if is_nullable => {
             let values = elements(value).unwrap_or_default();
@@ -117,6 +130,18 @@ mod tests {
         check(
             r#"{"type":"STRING","format":"enum","enum":["a","b"],"nullable":true}"#,
             r#"{"type":["string","null"],"enum":["a","b",null]}"#,
+        );
+        check(
+            r#"{"nullable":true,"anyOf":[{"type":"INTEGER"},{"type":"STRING"}]}"#,
+            r#"{"anyOf":[{"type":"integer"},{"type":"string"},{"type":"null"}]}"#,
+        );
+        check(
+            r#"{"any_of":[{"type":"NULL"},{"type":"STRING","nullable":true}],"nullable":true}"#,
+            r#"{"anyOf":[{"type":"null"},{"type":["string","null"]}]}"#,
+        );
+        check(
+            r##"{"nullable":true,"ref":"#/defs/a"}"##,
+            r##"{"anyOf":[{"$ref":"#/$defs/a"},{"type":"null"}]}"##,
         );
         check(
             r#"{"type":"TYPE_UNSPECIFIED","additionalProperties":false}"#,
