@@ -30,6 +30,7 @@ pub mod sse;
 pub mod terms;
 #[cfg(test)]
 mod tests;
+pub mod tool_names;
 pub mod whole;
 
 use std::borrow::Cow;

@@ -103,7 +103,7 @@ impl Asked<'_> {
         let prompt = self.wording.prompt()?;
         let injected = prompt.stream && !prompt.tells_usage && self.is_chats();
         let form = self.upstream.spec.forms.first().ok_or_else(|| mute(Dialect::Chat))?;
-        self.translated(&prompt, injected, form)
+        self.translated(prompt, injected, form)
     }
 
     /// Whether the client is told the usage of a stream only where it asked for it.
@@ -241,7 +241,7 @@ impl Asked<'_> {
                 if let Some(summary) = summary {
                     prompt.reasoning.get_or_insert_default().summary = Some(summary);
                 }
-                let mut encoded = self.translated(&prompt, chat.usage_injected, form)?;
+                let mut encoded = self.translated(prompt, chat.usage_injected, form)?;
                 encoded.losses.join(&losses);
                 Ok(encoded)
             }
@@ -276,7 +276,9 @@ impl Asked<'_> {
         let (mut losses, mut mends) = (Losses::default(), Mends::default());
         let mut pieces = edit.apply();
         if form.is_some() {
-            (pieces, mends.customs) = self.quirks.with_functions(pieces, &mut losses);
+            let fitted;
+            (pieces, fitted) = self.quirks.fit_tools(pieces, !is_chats, &mut losses);
+            (mends.customs, mends.names) = (fitted.customs, fitted.names);
             pieces = self.quirks.fit(pieces, &mut losses);
             mends.think_tags = self.quirks.think_tags;
         }
@@ -296,10 +298,11 @@ impl Asked<'_> {
     }
 
     /// In the dialect of `form`.
-    fn translated(&self, prompt: &Prompt, usage_injected: bool, form: &Form) -> Result<Encoded, Error> {
+    fn translated(&self, mut prompt: Prompt, usage_injected: bool, form: &Form) -> Result<Encoded, Error> {
         let vendor = form.dialect.of_vendors().ok_or_else(|| mute(form.dialect))?;
         let mut losses = Losses::default();
-        let body = vendor.write_prompt(prompt, &self.terms(), &mut losses)?;
+        let mends = Mends::of(&mut prompt, &self.quirks.tool_names);
+        let body = vendor.write_prompt(&prompt, &self.terms(), &mut losses)?;
         Ok(Encoded {
             payload: Payload::held(vec![body.into()]),
             base: form.base.clone(),
@@ -307,9 +310,11 @@ impl Asked<'_> {
             usage_injected,
             form: Some(form.dialect),
             // Sessions remember what they are told in chat's words.
-            is_own: form.dialect == self.wording.dialect && self.call.past.is_none(),
+            is_own: form.dialect == self.wording.dialect
+                && self.call.past.is_none()
+                && mends.names.is_empty(),
             losses,
-            mends: Mends::of(prompt),
+            mends,
         })
     }
 }

@@ -1,11 +1,12 @@
-//! What an answer needs besides being read: thoughts that a model wrote into its content are taken out of it, and the input of a
-//! custom tool, which left as a function with one text, becomes text again. Works on what is told, so in every dialect
+//! What an answer needs besides being read: thoughts that a model wrote into its content are taken out of it, the input of a
+//! custom tool, which left as a function with one text, becomes text again, and tools have the names that they had. Works on what is told, so in every dialect
 //! alike. Called where answers are put into chat's words.
 
 use crate::dialect::answer::Answer;
 use crate::dialect::arguments::unwrapped;
 use crate::dialect::event::{Event, Told};
 use crate::dialect::prompt::{Call, Part, Prompt, Thought, Tool};
+use crate::dialect::tool_names::{NameRule, Renamed};
 use crate::dialect::whole::Whole;
 use crate::vendor::think_tags::{Piece, ThinkTags};
 
@@ -19,16 +20,19 @@ pub struct Mends {
     pub think_tags: bool,
     /// Names of the call's custom tools.
     pub customs: Vec<String>,
+    /// Its tools that have other names at the target.
+    pub names: Renamed,
 }
 
 impl Mends {
-    /// For a call that goes out in a dialect of its vendor's own.
-    pub fn of(prompt: &Prompt) -> Self {
+    /// For a call that goes out in a dialect of its vendor's own, where names of tools are to be as `rule` says.
+    pub fn of(prompt: &mut Prompt, rule: &NameRule) -> Self {
         let custom = |it: &Tool| match it {
             Tool::Custom { name, .. } => Some(name.clone()),
             _ => None,
         };
-        Self { think_tags: false, customs: prompt.tools.iter().filter_map(custom).collect() }
+        let customs = prompt.tools.iter().filter_map(custom).collect();
+        Self { think_tags: false, customs, names: Renamed::of(prompt, rule) }
     }
 
     /// Answers are fine as they come.
@@ -51,6 +55,7 @@ impl Mends {
     }
 
     fn unwrap(&self, call: &mut Call) {
+        self.names.restore(&mut call.name);
         if !call.is_custom && self.customs.contains(&call.name) {
             call.is_custom = true;
             call.arguments = unwrapped(std::mem::take(&mut call.arguments));
@@ -126,6 +131,7 @@ impl Mender {
             }
             Event::CallBegins { call, name, is_custom, .. } => {
                 let call = *call;
+                self.mends.names.restore(name);
                 let wrapped = !*is_custom && self.mends.customs.contains(name);
                 *is_custom |= wrapped;
                 self.finish(choice, false, mended);
@@ -187,7 +193,7 @@ mod tests {
     use crate::dialect::answer::{Choice, Reason};
 
     fn mends() -> Mends {
-        Mends { think_tags: true, customs: vec!["shell".into()] }
+        Mends { think_tags: true, customs: vec!["shell".into()], ..Mends::default() }
     }
 
     fn text(text: &str) -> Event {

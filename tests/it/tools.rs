@@ -113,3 +113,59 @@ async fn a_custom_tool_at_a_chat_vendor_is_called_in_a_stream_as_the_client_has_
         .collect();
     assert_eq!(pieces, "*** Begin\n*** \"End\"", "{}", answer.text());
 }
+
+/// An Anthropic client's call, with a history and a choice.
+fn claude_code(name: &str, stream: bool) -> Value {
+    json!({"model": "v/m", "max_tokens": 99, "stream": stream, "tools": [{"name": name, "input_schema": {"type": "object"}}],
+        "tool_choice": {"type": "tool", "name": name}, "messages": [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": name, "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "ok"}]}]})
+}
+
+/// Whether OpenAI takes this for the name of a tool.
+fn is_openais(name: &str) -> bool {
+    name.len() <= 64 && name.bytes().all(|it| it.is_ascii_alphanumeric() || b"_-".contains(&it))
+}
+
+#[tokio::test]
+async fn names_that_a_chat_vendor_refuses_are_others_there() {
+    let name = "mcp__plugin_".repeat(8);
+    let first = Vendor::with([calls(&[])]).await;
+    ask(&gateway("openai-compatible", &first).await, "/v1/messages", &claude_code(&name, false)).await;
+    let sent = first.request(0).await.json();
+    let other = sent["tools"][0]["function"]["name"].as_str().unwrap().to_owned();
+    assert!(is_openais(&other), "{sent}");
+    assert_eq!(sent["tool_choice"]["function"]["name"], other, "{sent}");
+    assert_eq!(sent["messages"][1]["tool_calls"][0]["function"]["name"], other, "{sent}");
+    let vendor = Vendor::with([calls(&[(&other, "{}")]), streamed(&other, &["{", "}"])]).await;
+    let gateway = gateway("openai-compatible", &vendor).await;
+    let answer = ask(&gateway, "/v1/messages", &claude_code(&name, false)).await.json();
+    assert_eq!(answer["content"][0]["name"], name, "{answer}");
+    let answer = ask(&gateway, "/v1/messages", &claude_code(&name, true)).await;
+    let begins = events(&answer).into_iter().find(|it| it["content_block"]["type"] == "tool_use").unwrap();
+    assert_eq!(begins["content_block"]["name"], name, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_chat_client_has_its_names_at_a_chat_vendor_and_others_elsewhere() {
+    let chat = Vendor::with([calls(&[("read.file:x", "{}")])]).await;
+    let tools = json!([{"type": "function", "function": {"name": "read.file:x"}}]);
+    let asks = json!({"model": "v/m", "tools": tools, "messages": [{"role": "user", "content": "go"}]});
+    ask(&gateway("openai-compatible", &chat).await, "/v1/chat/completions", &asks).await;
+    assert_eq!(chat.request(0).await.json()["tools"], tools);
+    let body = |name: &str| {
+        let call = json!({"type": "tool_use", "id": "t1", "name": name, "input": {}});
+        let body = json!({"id": "m1", "type": "message", "role": "assistant", "model": "m", "content": [call],
+            "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 1}});
+        Reply::json(200, body.to_string())
+    };
+    let first = Vendor::with([body("x")]).await;
+    ask(&gateway("anthropic", &first).await, "/v1/chat/completions", &asks).await;
+    let sent = first.request(0).await.json()["tools"][0]["name"].as_str().unwrap().to_owned();
+    assert!(is_openais(&sent) && sent.starts_with("read_file_x_"), "{sent}");
+    let claude = Vendor::with([body(&sent)]).await;
+    let answer = ask(&gateway("anthropic", &claude).await, "/v1/chat/completions", &asks).await.json();
+    let call = &answer["choices"][0]["message"]["tool_calls"][0];
+    assert_eq!(call["function"]["name"], "read.file:x", "{answer}");
+}

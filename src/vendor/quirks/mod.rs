@@ -9,6 +9,7 @@ mod functions;
 mod messages;
 mod model;
 pub mod options;
+mod pattern;
 mod reasoning;
 mod rules;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use serde::Deserialize;
 
+pub use functions::Fitted;
 pub use model::ModelQuirks;
 use options::QuirkOptions;
 

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
 use bytes::Bytes;
-use memchr::memmem;
 
 use super::body::Body;
+use super::functions::{Fitted, Fitting, has_customs, has_fine_names};
 use super::options::{
     MessageOptions, NativeOptions, QuirkOptions, SpellingName, ThinkingName, ToolIdName, WhenOptions,
 };
 use super::reasoning::{self, SPELLINGS, TEMPLATE};
 use super::rules::Rules;
-use super::{functions, messages, tools};
+use super::{messages, tools};
 use crate::api::edit::joined;
 use crate::api::fields::Fields;
 use crate::dialect::Dialect;
 use crate::dialect::loss::Losses;
 use crate::dialect::terms::{Efforts, Terms, Thinking};
+use crate::dialect::tool_names::NameRule;
 use crate::vendor::models::ModelFacts;
 
 /// What one model wants otherwise.
@@ -32,6 +33,8 @@ pub struct ModelQuirks {
     are_fields: Vec<bool>,
     /// Custom tools are sent as such.
     custom_tools: bool,
+    /// What names of tools may be.
+    pub tool_names: NameRule,
     /// Some calls are asked in another dialect than chat's.
     changes_dialect: bool,
     /// The model puts its thoughts into the content, as `<think>…</think>`.
@@ -55,6 +58,7 @@ impl ModelQuirks {
             names: names.ok().filter(|_| !quoted.is_empty()),
             are_fields,
             custom_tools: quirks.iter().filter_map(|it| it.tools.custom).next_back().unwrap_or_default(),
+            tool_names: quirks.iter().filter_map(|it| it.tools.names.clone()).next_back().unwrap_or_default(),
             changes_dialect: quirks.iter().any(|it| it.native.dialect.is_some()),
             think_tags: quirks.iter().filter_map(|it| it.think_tags).next_back().unwrap_or_default(),
             completions: quirks.iter().filter_map(|it| it.native.completions).next_back().unwrap_or(true),
@@ -67,16 +71,18 @@ impl ModelQuirks {
         self.quirks.is_empty()
     }
 
-    /// A chat completion's body, in pieces, with its custom tools as functions, where the vendor takes no others; and the
-    /// names of these tools.
-    pub fn with_functions(&self, body: Vec<Bytes>, losses: &mut Losses) -> (Vec<Bytes>, Vec<String>) {
-        let is_in = |it: &Bytes| memmem::find(it, functions::SIGN.as_bytes()).is_some();
-        let mut names = Vec::new();
-        if self.custom_tools || !body.iter().any(is_in) {
-            return (body, names);
+    /// A chat completion's body, in pieces, with its tools as the vendor takes them, and what was changed of them.
+    /// `names`: those of the tools may be changed; what is in its client's own dialect keeps them.
+    pub fn fit_tools(&self, body: Vec<Bytes>, names: bool, losses: &mut Losses) -> (Vec<Bytes>, Fitted) {
+        let customs = !self.custom_tools && body.iter().any(|it| has_customs(it));
+        let are_fine = !names || body.iter().all(|it| has_fine_names(it, &self.tool_names));
+        let rule = Some(&self.tool_names).filter(|_| !are_fine);
+        let mut fitting = Fitting { customs, rule, fitted: Fitted::default() };
+        if !customs && rule.is_none() {
+            return (body, fitting.fitted);
         }
-        let fitted = self.edited(body, losses, |_, body, losses| names = functions::fit(body, losses));
-        (fitted, names)
+        let body = self.edited(body, losses, |_, body, losses| fitting.fit(body, losses));
+        (body, fitting.fitted)
     }
 
     /// A chat completion's body, in pieces, as the vendor takes it: the very same pieces where nothing concerns it. What

@@ -183,6 +183,9 @@ impl ToolOptions {
         if later.drop.is_some() {
             self.drop.clone_from(&later.drop);
         }
+        if later.names.is_some() {
+            self.names.clone_from(&later.names);
+        }
         self.custom = later.custom.or(self.custom);
         self.named_alone = later.named_alone.or(self.named_alone);
     }

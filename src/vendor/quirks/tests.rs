@@ -18,7 +18,7 @@ fn fitted(vendor: &str, model: &str, body: &str) -> (String, String) {
     let mut losses = Losses::default();
     let pieces = vec![Bytes::copy_from_slice(body.as_bytes())];
     let quirks = Quirks::of(vendor, &[]).for_model(model);
-    let (pieces, _) = quirks.with_functions(pieces, &mut losses);
+    let (pieces, _) = quirks.fit_tools(pieces, false, &mut losses);
     let fitted = quirks.fit(pieces, &mut losses).concat();
     (String::from_utf8(fitted).unwrap(), losses.names().join(" "))
 }

@@ -72,8 +72,11 @@ fn an_operator_says_who_takes_custom_tools() {
     let check = |vendor: &str, takes: bool, expected: &[&str]| {
         let pieces = vec![Bytes::from(format!(r#"{{"tools":[{CUSTOM}]}}"#))];
         let quirks = Quirks::of(vendor, &[custom(takes)]).for_model("m");
-        let (fitted, names) = quirks.with_functions(pieces.clone(), &mut Losses::default());
-        assert_eq!((names, fitted == pieces), (expected.iter().map(|it| (*it).to_owned()).collect(), takes));
+        let (fitted, told) = quirks.fit_tools(pieces.clone(), false, &mut Losses::default());
+        assert_eq!(
+            (told.customs, fitted == pieces),
+            (expected.iter().map(|it| (*it).to_owned()).collect(), takes)
+        );
     };
     check("vllm", true, &[]);
     check("openai", false, &["patch"]);
