@@ -6,6 +6,7 @@ use super::said::arguments_text;
 use crate::api::fields::{Fields, elements, inner};
 use crate::api::surrogates::Pieces;
 use crate::dialect::event::Event;
+use crate::dialect::whole::Whole;
 use crate::dialect::{Unreadable, prompt};
 
 /// Most calls of one answer.
@@ -61,9 +62,11 @@ pub struct Calls(Vec<Call>);
 struct Call {
     index: Option<u64>,
     id: String,
-    begun: bool,
+    /// Once it is told.
+    name: Option<String>,
     is_custom: bool,
     arguments: Pieces,
+    whole: Whole,
     /// What came before the name.
     held: String,
 }
@@ -89,12 +92,12 @@ impl Calls {
                 Some(_) => call.arguments.read(json),
                 None => Some(arguments_text(json)),
             };
-            call.held.push_str(&text.unwrap_or_default());
+            call.hold(&text.unwrap_or_default());
         }
         let must_begin = call.held.len() > HELD_BYTES_MAX;
         match piece.name {
-            Some(name) if !call.begun => call.begin(number, name, &mut tell),
-            None if !call.begun && must_begin => call.begin(number, String::new(), &mut tell),
+            Some(name) if call.name.is_none() => call.begin(number, name, &mut tell),
+            None if call.name.is_none() && must_begin => call.begin(number, String::new(), &mut tell),
             _ => {}
         }
         call.tell_held(number, &mut tell);
@@ -105,21 +108,21 @@ impl Calls {
     fn find(&self, piece: &Piece) -> Option<usize> {
         if let Some(index) = piece.index {
             let at = self.0.iter().rposition(|it| it.index == Some(index))?;
-            let is_another = piece.name.is_some() && piece.id.as_ref().is_some_and(|it| *it != self.0[at].id);
-            return (!is_another).then_some(at);
+            return (!self.0[at].ends_before(piece)).then_some(at);
         }
         if let Some(id) = &piece.id {
             return self.0.iter().rposition(|it| it.id == *id);
         }
         let last = self.0.len().checked_sub(1)?;
-        (piece.name.is_none() || !self.0[last].begun).then_some(last)
+        (piece.name.is_none() || self.0[last].name.is_none()).then_some(last)
     }
 
     /// No piece comes any more.
     pub fn end(&mut self, mut tell: impl FnMut(Event)) {
         for (number, call) in self.0.iter_mut().enumerate() {
-            call.held.push_str(&call.arguments.end().unwrap_or_default());
-            if !call.begun {
+            let rest = call.arguments.end().unwrap_or_default();
+            call.hold(&rest);
+            if call.name.is_none() {
                 call.begin(number, String::new(), &mut tell);
             }
             call.tell_held(number, &mut tell);
@@ -131,17 +134,36 @@ impl Call {
     fn of(piece: &Piece) -> Self {
         let id = piece.id.clone().unwrap_or_else(prompt::Call::new_id);
         let (index, is_custom) = (piece.index, piece.is_custom);
-        Self { index, id, begun: false, is_custom, arguments: Pieces::default(), held: String::new() }
+        let (arguments, whole) = (Pieces::default(), Whole::default());
+        Self { index, id, name: None, is_custom, arguments, whole, held: String::new() }
+    }
+
+    /// Whether a piece of the same index is of another call: it has another id, or, where it has none, another name, or the
+    /// same one and arguments of its own.
+    fn ends_before(&self, piece: &Piece) -> bool {
+        let (Some(name), Some(own)) = (&piece.name, &self.name) else {
+            return piece.name.is_some() && piece.id.as_ref().is_some_and(|it| *it != self.id);
+        };
+        let begins = || piece.arguments.is_some_and(|it| inner(it).unwrap_or(it).starts_with('{'));
+        match &piece.id {
+            Some(id) => *id != self.id,
+            None => name != own || (!self.is_custom && self.whole.is_whole() && begins()),
+        }
+    }
+
+    fn hold(&mut self, text: &str) {
+        self.whole.push(text);
+        self.held.push_str(text);
     }
 
     fn begin(&mut self, number: usize, name: String, tell: &mut impl FnMut(Event)) {
-        self.begun = true;
+        self.name = Some(name.clone());
         let is_custom = self.is_custom;
         tell(Event::CallBegins { call: number as u32, id: self.id.clone(), name, is_custom });
     }
 
     fn tell_held(&mut self, number: usize, tell: &mut impl FnMut(Event)) {
-        if self.begun && !self.held.is_empty() {
+        if self.name.is_some() && !self.held.is_empty() {
             tell(Event::CallGoesOn { call: number as u32, arguments: std::mem::take(&mut self.held) });
         }
     }

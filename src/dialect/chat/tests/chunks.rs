@@ -67,6 +67,28 @@ fn calls_are_put_together_however_they_are_numbered() {
 }
 
 #[test]
+fn whole_calls_of_one_index_stay_apart() {
+    let call = |id: &str, name: &str, arguments: &str| {
+        format!(
+            r#"{{"tool_calls":[{{"index":0,{id}"function":{{"name":"{name}","arguments":{arguments}}}}}]}}"#
+        )
+    };
+    let one = r#""{\"a\":\"1}\"}""#;
+    for id in ["", r#""id":"","#, r#""id":null,"#] {
+        let both = [call(id, "f", one), call(id, "f", one)];
+        let both = [both[0].as_str(), both[1].as_str()];
+        let expected = r#"call 0 made up f; args 0 {"a":"1}"}; call 1 made up f; args 1 {"a":"1}"}"#;
+        check(&both, expected);
+        let other = call(id, "g", r#""{}""#);
+        check(&[both[0], &other], r#"call 0 made up f; args 0 {"a":"1}"}; call 1 made up g; args 1 {}"#);
+        // A name that is repeated beside each piece.
+        let pieces = [call(id, "f", r#""{\"a\":""#), call(id, "f", r#""{}""#), call(id, "f", r#""}""#)];
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        check(&pieces, r#"call 0 made up f; args 0 {"a":; args 0 {}; args 0 }"#);
+    }
+}
+
+#[test]
 fn reasoning_is_found_wherever_it_stands() {
     check(&[r#"{"reasoning_content":"a"}"#, r#"{"reasoning_content":"b","content":""}"#], "thought a; … b");
     check(&[r#"{"reasoning":"a","reasoning_content":"a"}"#, r#"{"content":"b"}"#], "thought a; text b");
