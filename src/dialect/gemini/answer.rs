@@ -86,8 +86,7 @@ fn write_choice(choice: &Choice, out: &mut String) {
     out.close(b'}');
     let refused = choice.parts.iter().any(|it| matches!(it, Part::Refusal(_)));
     match &choice.finish {
-        Some(_) if !is_well => _ = out.text_field("finishReason", written::MALFORMED),
-        Some(finish) => _ = out.text_field("finishReason", written::finish(finish, refused)),
+        Some(finish) => _ = out.text_field("finishReason", written::finish(finish, refused, !is_well)),
         None => {}
     }
     out.number_field("index", choice.index.into());

@@ -232,8 +232,11 @@ impl Choice {
         self.tell_calls(&mut parts);
         content(parts, out);
         match &self.finish {
-            _ if self.is_malformed => _ = out.text_field("finishReason", written::MALFORMED),
-            Some(finish) => _ = out.text_field("finishReason", written::finish(finish, self.is_refused)),
+            Some(finish) => {
+                let word = written::finish(finish, self.is_refused, self.is_malformed);
+                out.text_field("finishReason", word);
+            }
+            None if self.is_malformed => _ = out.text_field("finishReason", written::MALFORMED),
             None => _ = out.text_field("finishReason", "STOP"),
         }
         out.number_field("index", self.index.into());

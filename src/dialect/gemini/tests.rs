@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::Gemini;
 use crate::api::usage::Usage;
-use crate::dialect::answer::{Finish, Reason};
+use crate::dialect::answer::{Answer, Choice, Finish, Reason};
 use crate::dialect::event::{Event, Told};
 use crate::dialect::loss::Losses;
 use crate::dialect::prompt::{Call, Message, Part, Prompt, Role, Seal, ToolResult};
@@ -178,6 +178,20 @@ fn calls_that_are_no_objects_are_told_as_malformed() {
     assert_eq!(told.len(), 1);
     assert!(told[0].contains(r#""finishReason":"MALFORMED_FUNCTION_CALL""#), "{told:?}");
     assert!(!told[0].contains("functionCall\""), "{told:?}");
+}
+
+#[test]
+fn a_call_that_the_bound_of_the_answer_cut_says_so() {
+    let begins = Event::CallBegins { call: 0, id: "c".into(), name: "f".into(), is_custom: false };
+    let goes_on = Event::CallGoesOn { call: 0, arguments: "{\"a".into() };
+    let told = encoded(&[begins, goes_on, Event::Finish(Reason::Length.into()), Event::End]);
+    assert!(told[0].contains(r#""finishReason":"MAX_TOKENS""#), "{told:?}");
+    let call = Call { id: "c".into(), name: "f".into(), arguments: "{\"a".into(), is_custom: false };
+    let finish = Some(Reason::Length.into());
+    let choice = Choice { parts: vec![Part::Call(call)], finish, ..Choice::default() };
+    let answer = Answer { choices: vec![choice], ..Answer::default() };
+    let told = String::from_utf8(Gemini.write_answer(&answer, &Frame::default())).unwrap();
+    assert!(told.contains(r#""finishReason":"MAX_TOKENS""#) && !told.contains("functionCall"), "{told}");
 }
 
 /// Vertex's streamed arguments end so; there is no call in it.

@@ -106,7 +106,11 @@ pub(super) fn media(media: &Media, signature: &mut Signature, out: &mut String) 
 }
 
 /// Google's word for an end. `refused`: the model said in words that it would not answer, for which Google has no part.
-pub(super) fn finish(finish: &Finish, refused: bool) -> &str {
+/// `malformed`: arguments of a call are no object, perhaps for the answer was cut within them.
+pub(super) fn finish(finish: &Finish, refused: bool, malformed: bool) -> &str {
+    if malformed && !matches!(finish.reason, Reason::Length | Reason::ContentFilter) {
+        return MALFORMED;
+    }
     let native = finish.native.as_deref().filter(|it| FINISHES.contains(it));
     native.unwrap_or(match finish.reason {
         Reason::Stop if refused => "SAFETY",
