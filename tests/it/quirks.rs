@@ -195,6 +195,30 @@ async fn a_client_of_anthropics_dialect_gets_through_to_vendors_with_narrow_boun
     assert_eq!(sent["thinking"], json!({"type": "enabled"}), "{sent}");
 }
 
+/// Codex speaks as a developer, and looks at pictures by a tool; a client of chat shows pictures where it likes.
+#[tokio::test]
+async fn developers_and_pictures_of_tools_get_through_to_vendors_that_know_neither() {
+    let vendor = Vendor::with((0..2).map(|_| Reply::chat("done"))).await;
+    let gateway = gateway(&[("vllm", &vendor)], "").await;
+    let picture = "data:image/png;base64,AAAA";
+    let input = json!([
+        {"type": "message", "role": "developer", "content": "Be brief."},
+        {"type": "function_call", "call_id": "c1", "name": "view_image", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_image", "image_url": picture}]},
+    ]);
+    let body = json!({"model": "vllm/m", "input": input, "store": false});
+    assert_eq!(gateway.post("/v1/responses", body.to_string()).await.status, 200);
+    let sent = vendor.request(0).await.json();
+    let roles: Vec<_> = sent["messages"].as_array().unwrap().iter().map(|it| it["role"].clone()).collect();
+    assert_eq!(roles, ["system", "assistant", "tool", "user"], "{sent}");
+    assert_eq!(sent["messages"][3]["content"][0]["image_url"]["url"], picture, "{sent}");
+    let shown = json!([{"type": "image_url", "image_url": {"url": picture}}]);
+    let messages = json!([{"role": "tool", "tool_call_id": "c1", "content": shown}]);
+    let body = json!({"model": "vllm/m", "messages": messages});
+    ask(&gateway, "", body).await;
+    assert_eq!(vendor.request(1).await.json()["messages"], messages);
+}
+
 #[tokio::test]
 async fn metadata_of_an_answer_that_the_gateway_stores_do_not_reach_openai() {
     let openai = Vendor::with([Reply::chat("a")]).await;

@@ -11,6 +11,7 @@ mod model;
 pub mod options;
 mod pattern;
 mod reasoning;
+mod roles;
 mod rules;
 #[cfg(test)]
 mod tests;

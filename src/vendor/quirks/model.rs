@@ -12,7 +12,7 @@ use super::options::{
 };
 use super::reasoning::{self, SPELLINGS, TEMPLATE};
 use super::rules::Rules;
-use super::{messages, tools};
+use super::{messages, roles, tools};
 use crate::api::edit::joined;
 use crate::api::fields::Fields;
 use crate::dialect::Dialect;
@@ -31,6 +31,10 @@ pub struct ModelQuirks {
     names: Option<AhoCorasick>,
     /// Of each of these whether it is only looked for as the name of a field, and not as a value: `user` is a role too.
     are_fields: Vec<bool>,
+    /// Messages of developers are sent as such.
+    developers: bool,
+    /// Results of tools may show something.
+    tool_media: bool,
     /// Custom tools are sent as such.
     custom_tools: bool,
     /// What names of tools may be.
@@ -57,6 +61,8 @@ impl ModelQuirks {
             concerns_all: names.is_err() || quirks.iter().any(|it| concerns_all(it)),
             names: names.ok().filter(|_| !quoted.is_empty()),
             are_fields,
+            developers: quirks.iter().filter_map(|it| it.messages.developer).next_back().unwrap_or_default(),
+            tool_media: quirks.iter().filter_map(|it| it.messages.tool_media).next_back().unwrap_or_default(),
             custom_tools: quirks.iter().filter_map(|it| it.tools.custom).next_back().unwrap_or_default(),
             tool_names: quirks.iter().filter_map(|it| it.tools.names.clone()).next_back().unwrap_or_default(),
             changes_dialect: quirks.iter().any(|it| it.native.dialect.is_some()),
@@ -83,6 +89,26 @@ impl ModelQuirks {
         }
         let body = self.edited(body, losses, |_, body, losses| fitting.fit(body, losses));
         (body, fitting.fitted)
+    }
+
+    /// A chat completion's body, in pieces, with messages of those whom the vendor knows. `is_foreign`: its client speaks
+    /// another dialect, in which tools may show what they cannot here.
+    pub fn fit_roles(&self, body: Vec<Bytes>, is_foreign: bool) -> Vec<Bytes> {
+        let developers = !self.developers && body.iter().any(|it| roles::has_developers(it));
+        let media = is_foreign && !self.tool_media && body.iter().any(|it| roles::has_media(it));
+        if !developers && !media {
+            return body;
+        }
+        self.edited(body, &mut Losses::default(), |_, body, _| {
+            let changes = [
+                (developers, roles::as_system as fn(&str) -> Option<String>),
+                (media, roles::shown_by_the_user),
+            ];
+            for (_, change) in changes.iter().filter(|(is_needed, _)| *is_needed) {
+                let changed = body.field("messages").and_then(|it| change(it.now()));
+                changed.into_iter().for_each(|it| body.put("messages", it));
+            }
+        })
     }
 
     /// A chat completion's body, in pieces, as the vendor takes it: the very same pieces where nothing concerns it. What

@@ -191,6 +191,11 @@ pub struct MessageOptions {
     pub text_content: Option<bool>,
     /// Whether an assistant's message that comes last must say `prefix: true`. Default false.
     pub last_assistant_prefix: Option<bool>,
+    /// Whether the role `developer` is taken; else it is `system`. Default false.
+    pub developer: Option<bool>,
+    /// Whether results of tools may hold pictures, documents and recordings; else what clients of other dialects send so
+    /// goes into a user's message behind the results. Default false.
+    pub tool_media: Option<bool>,
     /// Whether there must be a user's message: where there is none, the last system message becomes one. Default false.
     pub user_needed: Option<bool>,
     /// Whether the system's word may only come first: later ones are joined to it. Default false.
