@@ -33,6 +33,11 @@ pub fn to_url(source: &Source) -> Option<Cow<'_, str>> {
     }
 }
 
+/// The name of a document that nobody named.
+pub fn usual_name(is_text: bool) -> &'static str {
+    if is_text { "document.txt" } else { "document.pdf" }
+}
+
 /// Base64 in the usual alphabet and with its padding, which is what all but Google take: its SDK for Python writes the
 /// alphabet of URLs (RFC 4648, section 5).
 pub fn usual_base64(base64: Cow<'_, str>) -> String {

@@ -279,7 +279,7 @@ impl Asked<'_> {
             let fitted;
             (pieces, fitted) = self.quirks.fit_tools(pieces, !is_chats, &mut losses);
             (mends.customs, mends.names) = (fitted.customs, fitted.names);
-            pieces = self.quirks.fit_roles(pieces, !is_chats);
+            pieces = self.quirks.fit_messages(pieces, !is_chats);
             pieces = self.quirks.fit(pieces, &mut losses);
             mends.think_tags = self.quirks.think_tags;
         }

@@ -85,9 +85,8 @@ fn write_choice(choice: &Choice, out: &mut String) {
     out.text_field("role", "model");
     out.close(b'}');
     let refused = choice.parts.iter().any(|it| matches!(it, Part::Refusal(_)));
-    match &choice.finish {
-        Some(finish) => _ = out.text_field("finishReason", written::finish(finish, refused, !is_well)),
-        None => {}
+    if let Some(finish) = &choice.finish {
+        out.text_field("finishReason", written::finish(finish, refused, !is_well));
     }
     out.number_field("index", choice.index.into());
     sources(&choice.parts, out);

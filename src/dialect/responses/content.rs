@@ -10,7 +10,7 @@ use crate::dialect::cited;
 use crate::dialect::json::Json;
 use crate::dialect::loss::{Losses, kind_of, name_of, name_of_media};
 use crate::dialect::prompt::{Media, MediaKind, Part, Source};
-use crate::dialect::sources::{audio_format, audio_type, of_data_uri, of_url, to_url};
+use crate::dialect::sources::{audio_format, audio_type, of_data_uri, of_url, to_url, usual_name};
 use crate::error::Error;
 
 /// The media type of a file whose data does not say it: OpenAI took nothing else at first.
@@ -224,7 +224,7 @@ fn write_file(media: &Media, list: &mut Vec<u8>) {
     let text = matches!(media.source, Source::Text(_));
     let is_data = text || matches!(media.source, Source::Data { .. });
     // OpenAI refuses data without a name.
-    let usual = is_data.then_some(if text { "document.txt" } else { "document.pdf" });
+    let usual = is_data.then(|| usual_name(text));
     object.text_if("filename", media.name.as_deref().or(usual));
     match &media.source {
         Source::File(id) => _ = object.text_field("file_id", id),

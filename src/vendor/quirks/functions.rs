@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use memchr::{memchr, memmem};
 
 use super::body::Body;
-use crate::api::fields::{Fields, elements, object, quoted, text};
+use super::list::changed;
+use crate::api::fields::{Fields, object, quoted, text};
 use crate::api::surrogates;
 use crate::dialect::arguments::wrapped;
 use crate::dialect::functions::{TEXT_INPUT, is_grammar};
@@ -115,18 +116,6 @@ impl Fitting<'_> {
         let name = self.renamed(name).map_or(Cow::Borrowed(name), Cow::Owned);
         Some(instead(call, &object([("name", &*name), ("arguments", &quoted(&wrapped(&input)))])))
     }
-}
-
-/// A list of objects of which some change; None where none does.
-fn changed(list: &str, mut change: impl FnMut(&Fields<'_>) -> Option<String>) -> Option<String> {
-    let mut is_changed = false;
-    let mut written: Vec<Cow<'_, str>> = Vec::new();
-    for item in elements(list)? {
-        let new = Fields::read(item.get()).and_then(|it| change(&it));
-        is_changed |= new.is_some();
-        written.push(new.map_or(Cow::Borrowed(item.get()), Cow::Owned));
-    }
-    is_changed.then(|| format!("[{}]", written.join(",")))
 }
 
 /// What was custom, with `function` in its place.

@@ -5,7 +5,9 @@
 //! One quirk is one entry of `quirks.yaml`: no code knows a vendor or a model by name.
 
 mod body;
+mod documents;
 mod functions;
+mod list;
 mod messages;
 mod model;
 pub mod options;
@@ -13,6 +15,7 @@ mod pattern;
 mod reasoning;
 mod roles;
 mod rules;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod tools;

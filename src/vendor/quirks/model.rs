@@ -12,7 +12,7 @@ use super::options::{
 };
 use super::reasoning::{self, SPELLINGS, TEMPLATE};
 use super::rules::Rules;
-use super::{messages, roles, tools};
+use super::{documents, messages, roles, schema, tools};
 use crate::api::edit::joined;
 use crate::api::fields::Fields;
 use crate::dialect::Dialect;
@@ -91,19 +91,20 @@ impl ModelQuirks {
         (body, fitting.fitted)
     }
 
-    /// A chat completion's body, in pieces, with messages of those whom the vendor knows. `is_foreign`: its client speaks
-    /// another dialect, in which tools may show what they cannot here.
-    pub fn fit_roles(&self, body: Vec<Bytes>, is_foreign: bool) -> Vec<Bytes> {
-        let developers = !self.developers && body.iter().any(|it| roles::has_developers(it));
-        let media = is_foreign && !self.tool_media && body.iter().any(|it| roles::has_media(it));
-        if !developers && !media {
+    /// A chat completion's body, in pieces, with messages as chat's vendors know them. `is_foreign`: its client speaks another
+    /// dialect, which has what chat has not.
+    pub fn fit_messages(&self, body: Vec<Bytes>, is_foreign: bool) -> Vec<Bytes> {
+        let is_in = |has: fn(&[u8]) -> bool| body.iter().any(|it| has(it));
+        type Change = fn(&str) -> Option<String>;
+        let changes: [(bool, Change); 3] = [
+            (!self.developers && is_in(roles::has_developers), roles::as_system),
+            (is_foreign && !self.tool_media && is_in(roles::has_media), roles::shown_by_the_user),
+            (is_foreign && is_in(documents::has_documents), documents::named),
+        ];
+        if !changes.iter().any(|(is_needed, _)| *is_needed) {
             return body;
         }
         self.edited(body, &mut Losses::default(), |_, body, _| {
-            let changes = [
-                (developers, roles::as_system as fn(&str) -> Option<String>),
-                (media, roles::shown_by_the_user),
-            ];
             for (_, change) in changes.iter().filter(|(is_needed, _)| *is_needed) {
                 let changed = body.field("messages").and_then(|it| change(it.now()));
                 changed.into_iter().for_each(|it| body.put("messages", it));
@@ -119,8 +120,11 @@ impl ModelQuirks {
         }
         self.edited(body, losses, |rules, body, losses| {
             tools::fit(&rules.tools, body, losses);
+            let schema = schema::wished(body);
             rules.fit_fields(body, losses);
-            let messages = body.value("messages").and_then(|it| messages::fit(it, &rules.messages, losses));
+            schema.into_iter().for_each(|it| schema::tell(it, body));
+            let messages = body.field("messages");
+            let messages = messages.and_then(|it| messages::fit(it.now(), &rules.messages, losses));
             if let Some(messages) = messages {
                 body.put("messages", messages);
             }

@@ -1,10 +1,9 @@
 //! Whose words are whose, where a vendor's chat knows less than OpenAI's or its own models': the role `developer` is a system's
 //! there, and what results of tools show is shown by the user.
 
-use std::borrow::Cow;
-
 use memchr::memmem;
 
+use super::list::changed;
 use crate::api::fields::{Fields, elements};
 use crate::api::ink::Ink;
 
@@ -27,14 +26,8 @@ pub(super) fn has_media(piece: &[u8]) -> bool {
 
 /// The list of messages with those of developers as the system's; None where there are none.
 pub(super) fn as_system(messages: &str) -> Option<String> {
-    let list = elements(messages)?;
     let is_developers = |it: &Fields<'_>| it.text("role").as_deref() == Some("developer");
-    let changed =
-        |json: &str| Fields::read(json).filter(is_developers).map(|it| it.with("role", Some(SYSTEM)));
-    let messages: Vec<_> =
-        list.iter().map(|it| changed(it.get()).map_or(Cow::Borrowed(it.get()), Cow::Owned)).collect();
-    let is_changed = messages.iter().any(|it| matches!(it, Cow::Owned(_)));
-    is_changed.then(|| format!("[{}]", messages.join(",")))
+    changed(messages, |it| is_developers(it).then(|| it.with("role", Some(SYSTEM))))
 }
 
 /// The list of messages with what tools show in a user's message behind each run of results; None where they show nothing.

@@ -20,7 +20,7 @@ fn fitted(vendor: &str, model: &str, body: &str) -> (String, String) {
     let pieces = vec![Bytes::copy_from_slice(body.as_bytes())];
     let quirks = Quirks::of(vendor, &[]).for_model(model);
     let (pieces, _) = quirks.fit_tools(pieces, false, &mut losses);
-    let fitted = quirks.fit(quirks.fit_roles(pieces, true), &mut losses).concat();
+    let fitted = quirks.fit(quirks.fit_messages(pieces, true), &mut losses).concat();
     (String::from_utf8(fitted).unwrap(), losses.names().join(" "))
 }
 

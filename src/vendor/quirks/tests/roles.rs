@@ -47,3 +47,38 @@ fn what_tools_show_is_shown_by_the_user() {
         stays("vllm/m", &still);
     }
 }
+
+#[test]
+fn documents_of_other_clients_have_names() {
+    let body = |file: &str| {
+        format!(r#"{{"messages":[{{"role":"user","content":[{{"type":"file","file":{file}}}]}}]}}"#)
+    };
+    for (data, name) in
+        [("application/pdf;base64,AA==", "document.pdf"), ("text/plain;base64,AA==", "document.txt")]
+    {
+        let file = format!(r#"{{"file_data":"data:{data}"}}"#);
+        let named = format!(r#"{{"file_data":"data:{data}","filename":"{name}"}}"#);
+        check("openai/gpt-4o", &body(&file), &body(&named), "");
+        stays("openai/gpt-4o", &body(&named));
+    }
+    stays("openai/gpt-4o", &body(r#"{"file_id":"file-1"}"#));
+}
+
+#[test]
+fn a_schema_that_is_no_field_is_told_in_words() {
+    let format =
+        r#""response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"object"}}}"#;
+    let words = r#"{"role":"system","content":"Answer with nothing but JSON that keeps to this JSON schema: {\"type\":\"object\"}"}"#;
+    let (system, user) = (r#"{"role":"system","content":"s"}"#, r#"{"role":"user","content":"q"}"#);
+    check(
+        "deepseek/deepseek-flash",
+        &format!(r#"{{"messages":[{system},{user}],{format}}}"#),
+        &format!(r#"{{"messages":[{system},{words},{user}],"response_format":{{"type":"json_object"}}}}"#),
+        "response_format",
+    );
+    stays("openai/gpt-4o", &format!(r#"{{"messages":[{user}],{format}}}"#));
+    stays(
+        "deepseek/deepseek-flash",
+        &format!(r#"{{"messages":[{user}],"response_format":{{"type":"json_object"}}}}"#),
+    );
+}
