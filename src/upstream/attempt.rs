@@ -14,6 +14,7 @@ use crate::telemetry::Attempt;
 use crate::upstream::call::{self, Call, Encoded};
 use crate::upstream::client::{Answer, LanePlace, SendFault};
 use crate::upstream::commit::{self, AnswerBody, NO_CONTENT, error};
+use crate::upstream::credential::{Credential, Proof};
 use crate::upstream::dispatch::{Delivery, DispatchBounds};
 use crate::upstream::payload::Payload;
 use crate::upstream::reading::Reading;
@@ -60,6 +61,13 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self::new(error, None, true)
     }
+}
+
+/// What one attempt shows its upstream.
+struct Shown {
+    key: usize,
+    /// What stands in the place of keys, where a cloud gives it out.
+    proof: Proof,
 }
 
 /// One attempt's surroundings.
@@ -118,11 +126,11 @@ impl AttemptOn<'_> {
     async fn answer(&self, begun: Instant, seat: Seat) -> Result<Delivery, Failed> {
         let health = &self.upstream.health;
         let now = begun.into_std();
-        let key = seat.key;
         let encoded = self.call.encode(self.leg.route, self.leg.target, self.upstream, self.leg.model);
         let encoded =
             encoded.map_err(|error| Failed { unsayable: true, ..Failed::new(error, None, false) })?;
-        let answer = self.send(key, &encoded, begun).await?;
+        let shown = self.shown(seat.key).await;
+        let answer = self.send(shown.key, &encoded, begun).await?;
         if answer.resent {
             self.upstream.metrics.retried_after_send();
         }
@@ -131,14 +139,14 @@ impl AttemptOn<'_> {
         if head.status != StatusCode::TOO_MANY_REQUESTS
             && let Some(stated) = Headroom::read(&head.headers, SystemTime::now())
         {
-            health.note_headroom(key, stated.remaining_share, stated.reset, std::time::Instant::now());
+            health.note_headroom(shown.key, stated.remaining_share, stated.reset, std::time::Instant::now());
         }
         if !head.status.is_success() && head.status != StatusCode::NOT_MODIFIED {
             let body = commit::read_error_body(body).await;
             let names_model = self.call.names_model();
             let (error, codes) =
                 commit::read_failure(self.upstream, head.status, &head.headers, &body, names_model);
-            self.bench(key, &error, &codes);
+            self.bench(&shown, &error, &codes);
             let error = self.reworded(error, &encoded);
             return Err(Failed::new(error, Some(head.status.as_u16()), true));
         }
@@ -146,10 +154,10 @@ impl AttemptOn<'_> {
         let place = LanePlace::within(seat.place, answer.place);
         let until = begun + self.first_content();
         let model: Arc<str> = self.leg.model_sent().into();
-        let mut reading = Reading::new(self.leg.target, Arc::clone(&model), key, self.call_started, now);
+        let mut reading = Reading::new(self.leg.target, Arc::clone(&model), shown.key, self.call_started, now);
         let admitted = self.admit(&head, body, Some(place), &encoded, until, &mut reading).await;
         let body = admitted
-            .inspect_err(|it| self.bench(key, it, ""))
+            .inspect_err(|it| self.bench(&shown, it, ""))
             .map_err(|error| Failed::new(error, Some(status.as_u16()), true))?;
         self.retitle(&mut head.headers, &body, &encoded);
         Ok(Delivery {
@@ -192,13 +200,19 @@ impl AttemptOn<'_> {
         too_late
     }
 
+    /// What is shown with that key, once there is anything.
+    async fn shown(&self, key: usize) -> Shown {
+        let Some(credential) = &self.upstream.credential else {
+            return Shown { key, proof: Proof::default() };
+        };
+        let _ = tokio::time::timeout_at(self.deadline, credential.first()).await;
+        Shown { key, proof: credential.proof() }
+    }
+
     async fn send(&self, key: usize, encoded: &Encoded, begun: Instant) -> Result<Answer, Failed> {
         let request = || call::request(self.call, self.upstream, key, encoded);
         let again = || encoded.payload.is_whole().then(|| request().ok()).flatten();
         let unsent = |error| Failed::new(error, None, false);
-        if let Some(credential) = &self.upstream.credential {
-            let _ = tokio::time::timeout_at(self.deadline, credential.first()).await;
-        }
         let sent = self.upstream.connections.send(request().map_err(unsent)?, again);
         let sent = tokio::select! {
             biased;
@@ -226,23 +240,24 @@ impl AttemptOn<'_> {
     }
 
     /// Lets the key or the model rest that the vendor refused, in `codes` of its own.
-    fn bench(&self, key: usize, error: &Error, codes: &str) {
-        let (health, now) = (&self.upstream.health, std::time::Instant::now());
+    fn bench(&self, shown: &Shown, error: &Error, codes: &str) {
+        let (health, now, key) = (&self.upstream.health, std::time::Instant::now(), shown.key);
+        let credential = self.upstream.credential.as_ref();
         match error.kind {
             Kind::RateLimited => health.cool_key(key, error.retry_after, now),
             // A 404 may also mean that the vendor has no such endpoint, as many have none that counts.
             Kind::ModelMissing if is_about_the_model(error) && !self.call.counts() => {
                 health.mark_missing(&self.leg.model_sent().into(), now);
             }
+            // What was shown has been renewed since, and may be well.
+            Kind::KeyRefused if credential.is_some_and(|it| !it.is_held(&shown.proof)) => {}
             Kind::KeyRefused => {
                 if health.key_states(now).get(key) != Some(&KeyState::Refused) {
                     tracing::error!(event = "key_refused", upstream = %self.upstream.spec.id, key, codes,
                         "the vendor refused this key or its account; the key is benched");
                 }
                 health.refuse_key(key, now);
-                if let Some(credential) = &self.upstream.credential {
-                    credential.refused();
-                }
+                credential.into_iter().for_each(Credential::refused);
             }
             _ => {}
         }

@@ -1,6 +1,8 @@
 //! Credentials that clouds give out: what is shown now, what signs a request with it, and the task that renews it ahead
 //! of its end ([`refresh`]). No call fetches any; only those that come before the very first one was had wait for it.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
@@ -97,7 +99,17 @@ impl Credential {
         }
     }
 
-    /// The upstream refused what it was shown: it is renewed before its time.
+    /// What a call would show now.
+    pub fn proof(&self) -> Proof {
+        Proof(self.held.load_full())
+    }
+
+    /// Whether nothing was had since a call showed that.
+    pub fn is_held(&self, proof: &Proof) -> bool {
+        self.held.load().as_ref().map(Arc::as_ptr) == proof.0.as_ref().map(Arc::as_ptr)
+    }
+
+    /// The upstream refused what is held: it is renewed before its time.
     pub fn refused(&self) {
         self.refused.notify_one();
     }
@@ -111,8 +123,14 @@ impl Credential {
     fn take(&self, fresh: Fresh) {
         self.before.store(self.held.load_full());
         self.held.store(Some(fresh.into()));
+        // What was refused until now is gone: it asks for no further renewal.
+        pin!(self.refused.notified()).as_mut().enable();
     }
 }
+
+/// What one call showed. Its refusal says nothing of what is had later.
+#[derive(Default)]
+pub struct Proof(Option<Arc<Fresh>>);
 
 /// Shows `upstream` its credentials: adds the token to `request`, or signs it with `payload`, which is its body. The last
 /// thing done to a request. Nothing is to be done for an upstream with keys.
