@@ -31,14 +31,15 @@ pub async fn watch(upstream: Arc<Upstream>) {
     }
     let (mut passed, mut failed) = (0_u32, 0_u32);
     loop {
-        let alive = probe(&upstream, &path).await;
-        upstream.metrics.probed(alive);
-        (passed, failed) = if alive { (passed + 1, 0) } else { (0, failed + 1) };
-        if alive && passed >= options.up_after && upstream.health.set_probe_failed(false) {
-            tracing::info!(event = "probe_up", upstream = %upstream.spec.id);
-        }
-        if !alive && failed >= options.down_after && upstream.health.set_probe_failed(true) {
-            tracing::warn!(event = "probe_down", upstream = %upstream.spec.id);
+        if let Some(alive) = probe(&upstream, &path).await {
+            upstream.metrics.probed(alive);
+            (passed, failed) = if alive { (passed + 1, 0) } else { (0, failed + 1) };
+            if alive && passed >= options.up_after && upstream.health.set_probe_failed(false) {
+                tracing::info!(event = "probe_up", upstream = %upstream.spec.id);
+            }
+            if !alive && failed >= options.down_after && upstream.health.set_probe_failed(true) {
+                tracing::warn!(event = "probe_down", upstream = %upstream.spec.id);
+            }
         }
         tokio::time::sleep(jittered(options.interval_ms)).await;
     }
@@ -59,17 +60,18 @@ async fn prewarm(upstream: &Arc<Upstream>) {
     asked.join_all().await;
 }
 
-/// One check. An answer of any kind but 5xx shows life; 401, 402 and 403 show a key that will not do.
-async fn probe(upstream: &Upstream, path: &str) -> bool {
-    let limit = Duration::from_millis(upstream.spec.probe.timeout_ms);
-    timeout(limit, ask(upstream, path)).await.unwrap_or(false)
-}
-
-async fn ask(upstream: &Upstream, path: &str) -> bool {
+/// One check. An answer of any kind but 5xx shows life; 401, 402 and 403 show a key that will not do. None where there are
+/// no credentials to ask with: whether it lives is then not known, and once there are some it is used at once.
+async fn probe(upstream: &Upstream, path: &str) -> Option<bool> {
     if let Some(credential) = &upstream.credential {
         credential.first().await;
     }
-    let Some(request) = request(upstream, path) else { return false };
+    let request = request(upstream, path)?;
+    let limit = Duration::from_millis(upstream.spec.probe.timeout_ms);
+    Some(timeout(limit, ask(upstream, request)).await.unwrap_or(false))
+}
+
+async fn ask(upstream: &Upstream, request: Request<Outgoing>) -> bool {
     let Ok(answer) = upstream.connections.send(request, || None).await else { return false };
     let status = answer.response.status();
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN) {

@@ -220,6 +220,53 @@ async fn a_token_that_the_upstream_refuses_is_renewed_before_its_time() {
     assert_eq!(desk.calls(), 2);
 }
 
+/// Calls that showed the old token may be refused long after there is a new one.
+#[tokio::test]
+async fn a_late_refusal_of_an_old_token_does_not_bench_the_new_one() {
+    let (slow, revoked) = (Gate::new(), r#"{"error":{"message":"revoked"}}"#);
+    let a = Vendor::with([Reply::json(401, revoked).gate_first(&slow), Reply::json(401, revoked)]).await;
+    a.otherwise(Reply::chat("ok"));
+    let nobody = Refusing::start();
+    let desk = Desk::start(|count, _| granted(&format!("t-{count}"), 3_600)).await;
+    let gateway = Gateway::start_among(&yaml(&a.url(), &nobody.url(), &desk.url("/t")), &[], &[USER]).await;
+    let late = async {
+        slow.reached().await;
+        assert_eq!(gateway.chat("a/m").await.status, 502);
+        within("a new token in use", async { while gateway.chat("a/m").await.status != 200 {} }).await;
+        slow.open();
+    };
+    let (refused_late, ()) = tokio::join!(gateway.chat("a/m"), late);
+    // It is asked once more with the new one, as any call that another key may serve.
+    assert_eq!((refused_late.status.as_u16(), refused_late.served_by()), (200, ("a", "2")));
+    assert_eq!(gateway.chat("a/m").await.status, 200);
+    assert_eq!(desk.calls(), 2, "the new one is not renewed for it");
+}
+
+/// A check that cannot be made says nothing.
+#[tokio::test]
+async fn an_upstream_without_a_token_is_not_taken_for_dead() {
+    let a = strict().await;
+    let mends = Arc::new(AtomicBool::new(false));
+    let mended = Arc::clone(&mends);
+    let desk = Desk::start(move |_, _| match mended.load(Relaxed) {
+        true => granted(&format!("t-0-{}", u64::MAX), 3_600),
+        false => (503, r#"{"error":"temporarily_unavailable"}"#.into()),
+    })
+    .await;
+    let nobody = Refusing::start();
+    let probes = "probe: { interval_ms: 100, down_after: 1, up_after: 100 }\n";
+    let file = yaml(&a.url("/v1"), &nobody.url(), &desk.url("/t")) + probes;
+    let gateway = Gateway::start_among(&file, &[], &[USER]).await;
+    // Time for several checks: the pauses between these are longer.
+    desk.asked(4).await;
+    mends.store(true, Relaxed);
+    within("a check with a token", a.asked(1)).await;
+    assert_eq!(gateway.chat("a/m").await.status, 200);
+    let down =
+        gateway.log_lines().into_iter().find(|it| it["event"] == "probe_down" && it["upstream"] == "a");
+    assert_eq!(down, None);
+}
+
 /// What comes in its turn may be accepted, where the first that was asked for was not.
 #[tokio::test]
 async fn an_upstream_that_refused_its_credentials_is_back_with_the_next_ones() {
