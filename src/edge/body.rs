@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use serde::Serialize;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::edge::chat_api::told::Told;
 use crate::edge::connection::CallPlace;
@@ -73,7 +73,7 @@ impl Body {
 
     /// Comments until `late` is decided, then its answer, all under the `200` that was sent.
     pub fn waiting(late: LateAnswer, cut: WaitForCancellationFutureOwned, watch: &Watch<'_>) -> Self {
-        Body::Flowing(Flow::start(Source::waiting(late, Duration::ZERO), None, cut, watch))
+        Body::Flowing(Flow::start(Source::waiting(late, Duration::ZERO), None, Some(cut), watch))
     }
 
     /// Whether and how the stream goes on elsewhere when it breaks off.
@@ -83,14 +83,10 @@ impl Body {
         }
     }
 
-    /// Another call's answer; `end` is none for the call that asked, whose record goes with the asking.
-    pub fn shared(
-        reader: Reader,
-        end: Option<Box<FinishGuard>>,
-        cut: &CancellationToken,
-        watch: &Watch<'_>,
-    ) -> Self {
-        Body::Flowing(Flow::start(Source::Shared(reader), end, cut.clone().cancelled_owned(), watch))
+    /// Another call's answer; `end` is none for the call that asked, whose record goes with the asking. At the end of a
+    /// stopping process's grace that call is cut, and says so in its client's words: this only passes them on.
+    pub fn shared(reader: Reader, end: Option<Box<FinishGuard>>, watch: &Watch<'_>) -> Self {
+        Body::Flowing(Flow::start(Source::Shared(reader), end, None, watch))
     }
 
     /// How the call ended, as far as its record says.
@@ -119,7 +115,7 @@ impl Body {
 
     fn flowing(source: Source, end: Box<FinishGuard>, watch: &Watch<'_>) -> Self {
         let cut = end.cut().clone().cancelled_owned();
-        Body::Flowing(Flow::start(source, Some(end), cut, watch))
+        Body::Flowing(Flow::start(source, Some(end), Some(cut), watch))
     }
 }
 

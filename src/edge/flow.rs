@@ -32,7 +32,7 @@ impl Flow {
     pub(super) fn start(
         source: Source,
         end: Option<Box<FinishGuard>>,
-        cut: WaitForCancellationFutureOwned,
+        cut: Option<WaitForCancellationFutureOwned>,
         watch: &Watch<'_>,
     ) -> Arc<Self> {
         let state = Flowing::new(source, end, cut);

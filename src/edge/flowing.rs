@@ -43,8 +43,8 @@ pub(super) struct Flowing {
     pub end: Option<Box<FinishGuard>>,
     /// What happens when events break off.
     pub succession: Succession,
-    /// The end of a stopping process's grace.
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The end of a stopping process's grace; none for what is cut elsewhere.
+    cut: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// The task that `cut` will wake: asking again costs a lock that all streams share.
     cut_seen_by: Option<Waker>,
     pub place: Option<CallPlace>,
@@ -91,12 +91,16 @@ impl Drop for Flowing {
 }
 
 impl Flowing {
-    pub fn new(source: Source, end: Option<Box<FinishGuard>>, cut: WaitForCancellationFutureOwned) -> Self {
+    pub fn new(
+        source: Source,
+        end: Option<Box<FinishGuard>>,
+        cut: Option<WaitForCancellationFutureOwned>,
+    ) -> Self {
         Self {
             source,
             end,
             succession: Succession::None,
-            cut: Box::pin(cut),
+            cut: cut.map(Box::pin),
             cut_seen_by: None,
             place: None,
             rest: None,
@@ -319,11 +323,12 @@ impl Flowing {
     }
 
     fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(cut) = &mut self.cut else { return false };
         if self.cut_seen_by.as_ref().is_some_and(|it| it.will_wake(cx.waker())) {
             return self.end.as_ref().is_some_and(|it| it.cut().is_cancelled());
         }
         self.cut_seen_by = Some(cx.waker().clone());
-        self.cut.as_mut().poll(cx).is_ready()
+        cut.as_mut().poll(cx).is_ready()
     }
 
     /// The grace is over: the truth, and the end.
@@ -333,7 +338,6 @@ impl Flowing {
                 .code("gateway_stopping");
         match std::mem::replace(&mut self.source, Source::Over) {
             Source::Opaque(_) => Poll::Ready(Some(Err(error))),
-            Source::Shared(reader) if !reader.is_events() => Poll::Ready(Some(Err(error))),
             _ => Poll::Ready(self.last_words(&error, Ended::Drained)),
         }
     }

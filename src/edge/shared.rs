@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use http_body::SizeHint;
 use tokio_util::sync::CancellationToken;
 
@@ -192,13 +192,12 @@ pub struct Reader {
     place: Option<Place>,
     /// What the head said of the body.
     size: SizeHint,
-    is_events: bool,
 }
 
 impl Reader {
     fn new(shared: &Arc<SharedAnswer>, slot: usize) -> Self {
         let shared = Arc::clone(shared);
-        Self { shared, slot, place: None, size: SizeHint::default(), is_events: false }
+        Self { shared, slot, place: None, size: SizeHint::default() }
     }
 
     /// Waits for the answer to begin.
@@ -207,8 +206,6 @@ impl Reader {
         if let SharedBody::Flowing(size) = &head.body {
             self.size = *size;
         }
-        let content_type = head.headers.get(header::CONTENT_TYPE);
-        self.is_events = content_type.is_some_and(|it| it.as_bytes().starts_with(b"text/event-stream"));
         Ok(head)
     }
 
@@ -261,11 +258,6 @@ impl Reader {
     /// The length of the body, as its head said.
     pub fn size_hint(&self) -> SizeHint {
         self.size
-    }
-
-    /// Whether an error can still be told inside the body.
-    pub fn is_events(&self) -> bool {
-        self.is_events
     }
 
     pub fn keep(&mut self, place: Option<Place>) {

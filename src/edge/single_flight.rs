@@ -11,7 +11,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
-use tokio_util::sync::CancellationToken;
 
 use crate::api::wants::Wants;
 use crate::edge::auth::Client;
@@ -137,7 +136,7 @@ where
         }
         Boarding::Leads(lead) => {
             let place = end.place.take();
-            leaders_answer(lead.fly(ask(end)), place, &gateway.cut, &watch).await
+            leaders_answer(lead.fly(ask(end)), place, &watch).await
         }
     }
 }
@@ -243,12 +242,7 @@ impl Drop for Flight {
 
 /// The answer to the client whose call asked. Its record goes with the flight or, where the answer is whole, with the
 /// answer; `place` stays with the client either way.
-async fn leaders_answer(
-    mut reader: Reader,
-    place: Option<Place>,
-    cut: &CancellationToken,
-    watch: &Watch<'_>,
-) -> Response<Body> {
+async fn leaders_answer(mut reader: Reader, place: Option<Place>, watch: &Watch<'_>) -> Response<Body> {
     let head = match reader.head().await {
         Ok(head) => head,
         Err(error) => return rescue::bare(&error),
@@ -262,7 +256,7 @@ async fn leaders_answer(
         (SharedBody::Whole(bytes), None) => Body::plain(bytes.clone()),
         (SharedBody::Flowing(_), _) => {
             reader.keep(place);
-            Body::shared(reader, None, cut, watch)
+            Body::shared(reader, None, watch)
         }
     };
     response(head, body)
@@ -290,10 +284,7 @@ async fn followers_answer(
             end.record.error = error;
             Body::whole(bytes.clone(), end, ended)
         }
-        SharedBody::Flowing(_) => {
-            let cut = end.cut().clone();
-            Body::shared(reader, Some(end), &cut, watch)
-        }
+        SharedBody::Flowing(_) => Body::shared(reader, Some(end), watch),
     };
     response(head, body)
 }

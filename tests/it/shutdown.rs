@@ -4,8 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
+use http::Method;
+use serde_json::json;
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::support::client::{open, request};
 use crate::support::{Gate, Gateway, Reply, Sim, Steady, Vendor, delta, finish, until};
 
 /// More time than any test takes.
@@ -96,6 +99,42 @@ async fn a_stream_beyond_the_grace_is_told_the_truth_and_recorded_so() {
     let line = gateway.call_line(0).await;
     assert_eq!((line["ended"].as_str(), line["level"].as_str()), (Some("drained"), Some("WARN")));
     vendor.client_gone(0).await;
+}
+
+/// What several calls read is cut once, in the words of their dialect.
+#[tokio::test]
+async fn a_shared_stream_beyond_the_grace_is_told_so_in_its_dialect() {
+    let vendor = Vendor::with([Reply::stream([delta("begun")]).then_stall()]).await;
+    let mut gateway = Gateway::start(&format!(
+        "shutdown: {{ drain_delay_ms: 0, grace_ms: 300 }}\n\
+         upstreams:\n  v: {{ vendor: openai-compatible, base_url: \"{}\" }}\n\
+         routes:\n  - {{ model: same, targets: [v/m], single_flight: true }}\n",
+        vendor.url()
+    ))
+    .await;
+    let body = json!({"model": "same", "max_tokens": 9, "temperature": 0, "stream": true,
+        "messages": [{"role": "user", "content": "hi"}]});
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        let headers = [("content-type", "application/json")];
+        let asked = request(gateway.calls, Method::POST, "/v1/messages", &headers, body.to_string());
+        let mut stream = open(gateway.calls, asked).await;
+        stream.read_until("begun").await;
+        streams.push(stream);
+    }
+    gateway.signal("TERM");
+    for stream in streams {
+        let answer = stream.rest().await;
+        let text = answer.text();
+        let last = text.trim_end().rsplit("\n\n").next().unwrap();
+        assert!(answer.whole && last.starts_with("event: error\ndata: {\"type\":\"error\""), "{text}");
+        assert!(text.matches("gateway is stopping").count() == 1, "{text}");
+    }
+    assert_eq!(gateway.wait().await.code(), Some(0));
+    assert_eq!(vendor.calls(), 1);
+    for index in 0..8 {
+        assert_eq!(gateway.call_line(index).await["ended"], "drained");
+    }
 }
 
 #[tokio::test]

@@ -110,8 +110,7 @@ pub async fn start(
         Ok(head) => {
             let patience = Duration::from_millis(serving.limits.write_stall_ms);
             let watch = Watch { stalls: &gateway.stalls, patience };
-            // The work itself is cut at the end of the grace, and says so.
-            let mut response = Response::new(Body::shared(reader, None, &CancellationToken::new(), &watch));
+            let mut response = Response::new(Body::shared(reader, None, &watch));
             *response.headers_mut() = head.headers;
             response
         }
