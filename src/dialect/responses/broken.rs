@@ -1,6 +1,7 @@
 //! A vendor's own stream that passes through, as far as its end needs it when it breaks off: then the gateway has the last
 //! word, in the vendor's place. OpenAI tells an error and then the response that has it, numbered on.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -15,24 +16,63 @@ static NUMBER: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(b"
 static FAILED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"response.failed\""));
 static CREATED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"response.created\""));
 
-/// Pieces of a stream in which its beginning is looked for.
-const LOOKS_MAX: u8 = 4;
+/// How often a stream's beginning is looked for, in what comes at once.
+const LOOKS_MAX: u8 = 32;
+
+/// Most bytes of a beginning that are kept: as much as an event of a vendor's may have by default. `response.created` repeats
+/// the instructions and the tools of its request.
+const BEGUN_BYTES_MAX: usize = 8 << 20;
 
 /// What passed of a stream.
 #[derive(Default)]
 pub struct Passed {
     looks: u8,
-    /// The piece with `response.created`.
-    begun: Option<Bytes>,
+    /// The pieces with `response.created`, or those of events that are not complete yet.
+    begun: Vec<Bytes>,
+    begun_bytes: usize,
+    /// It came, or is looked for no more.
+    has_begun: bool,
     last: Option<u64>,
 }
 
 impl Passed {
+    /// Takes in the next piece. Events come whole, long ones in several pieces.
     pub fn note(&mut self, data: &Bytes) {
         self.last = number(data).or(self.last);
-        if self.begun.is_none() && self.looks < LOOKS_MAX {
-            self.looks += 1;
-            self.begun = CREATED.find(data).map(|_| data.clone());
+        if !self.has_begun {
+            self.gather(data);
+        }
+    }
+
+    fn gather(&mut self, data: &Bytes) {
+        self.begun_bytes += data.len();
+        self.begun.push(data.clone());
+        let is_too_long = self.begun_bytes > BEGUN_BYTES_MAX;
+        if !is_too_long && !self.ends_event() {
+            return;
+        }
+        self.looks += 1;
+        let came = !is_too_long && CREATED.find(&self.begun()).is_some();
+        self.has_begun = came || is_too_long || self.looks == LOOKS_MAX;
+        if !came {
+            (self.begun, self.begun_bytes) = (Vec::new(), 0);
+        }
+    }
+
+    /// Whether the last line that came is blank.
+    fn ends_event(&self) -> bool {
+        let mut backwards = self.begun.iter().rev().flat_map(|it| it.iter().rev());
+        let mut line_end = || backwards.next().filter(|it| matches!(it, b'\n' | b'\r'));
+        match (line_end(), line_end()) {
+            (Some(b'\n'), Some(b'\r')) => line_end().is_some(),
+            (last, before) => last.is_some() && before.is_some(),
+        }
+    }
+
+    fn begun(&self) -> Cow<'_, [u8]> {
+        match self.begun.as_slice() {
+            [only] => Cow::from(only.as_ref()),
+            pieces => Cow::from(pieces.concat()),
         }
     }
 
@@ -44,7 +84,7 @@ impl Passed {
             it.text_field("message", &error.message);
             it.text_or_null("param", error.param.as_deref());
         });
-        if let Some(response) = self.begun.as_deref().and_then(|it| response_of(it, "response.created")) {
+        if let Some(response) = response_of(&self.begun(), "response.created") {
             let failed = with_error(&response, error);
             tell(out, "response.failed", next + 1, |it| _ = it.raw_field("response", &failed));
         }
@@ -150,5 +190,26 @@ mod tests {
         let failed = "event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":43,\"response\":{\"id\":\"r\",\"status\":\"failed\",\"error\":{\"code\":\"server_error\",\"message\":\"cut\"}}}\n\n";
         check(&[created, delta], &(told(42) + failed));
         check(&[delta, ": ping\n\n"], &told(42));
+        // Long ones come in pieces; some vendors name the type last.
+        let last = "data: {\"response\":{\"id\":\"r\",\"status\":\"in_progress\",\"error\":null},\"sequence_number\":0,\"type\":\"response.created\"}\r\n\r\n";
+        for event in [created, last] {
+            for at in 1..event.len() {
+                check(&[": ping\n\n", &event[..at], &event[at..], delta], &(told(42) + failed));
+            }
+        }
+    }
+
+    #[test]
+    fn a_beginning_is_kept_within_bounds() {
+        let piece = Bytes::from(vec![b'x'; 64 << 10]);
+        let mut passed = Passed::default();
+        for _ in 0..=BEGUN_BYTES_MAX / piece.len() {
+            passed.note(&piece);
+            assert!(passed.begun_bytes <= BEGUN_BYTES_MAX);
+        }
+        assert!(passed.has_begun && passed.begun.is_empty());
+        let mut passed = Passed::default();
+        (0..LOOKS_MAX).for_each(|_| passed.note(&Bytes::from_static(b"data: {}\n\n")));
+        assert!(passed.has_begun && passed.begun.is_empty());
     }
 }
