@@ -154,7 +154,7 @@ impl AttemptOn<'_> {
         let place = LanePlace::within(seat.place, answer.place);
         let until = begun + self.first_content();
         let model: Arc<str> = self.leg.model_sent().into();
-        let mut reading = Reading::new(self.leg.target, Arc::clone(&model), shown.key, self.call_started, now);
+        let mut reading = Reading::new(self.leg.target, Arc::clone(&model), seat.key, self.call_started, now);
         let admitted = self.admit(&head, body, Some(place), &encoded, until, &mut reading).await;
         let body = admitted
             .inspect_err(|it| self.bench(&shown, it, ""))

@@ -72,6 +72,11 @@ impl Payload {
         self.fault.get()
     }
 
+    /// Whether there is nothing of it.
+    pub fn is_empty(&self) -> bool {
+        self.length == Some(0)
+    }
+
     /// The part of it that is held.
     pub fn pieces(&self) -> &[Bytes] {
         &self.pieces

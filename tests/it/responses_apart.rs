@@ -244,3 +244,17 @@ async fn what_one_vendor_alone_knows_is_asked_of_no_other() {
     }
     assert_eq!(m.calls(), 0);
 }
+
+/// Nobody could say what a form follows.
+#[tokio::test]
+async fn a_form_without_a_model_is_refused_as_one_with_a_model_is() {
+    let vendor = Vendor::start().await;
+    let gateway = over(&vendor, &format!("default_model: n/m\n{VENDORS}")).await;
+    let headers = [("api-key", "shop-key"), ("content-type", "multipart/form-data; boundary=b")];
+    let part = |name: &str| format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\nn/m\r\n");
+    for fields in [part("input"), part("input") + &part("model")] {
+        let answer = gateway.call(Method::POST, "/v1/responses", &headers, fields + "--b--\r\n").await;
+        assert_eq!((answer.status.as_u16(), &answer.error()["code"]), (400, &json!("invalid_body")));
+    }
+    assert_eq!(vendor.calls(), 0);
+}

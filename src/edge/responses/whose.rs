@@ -72,11 +72,11 @@ pub(in crate::edge) async fn checked(
     let are_apart = serving.clients.are_apart();
     let belonging = match body {
         CallBody::Json { body, .. } => Belonging::read(body),
+        CallBody::Plain(nothing) if nothing.is_empty() => return Ok(()),
         // Nobody could say what it follows.
-        CallBody::Form { .. } => {
+        CallBody::Form { .. } | CallBody::Plain(_) => {
             Err(Error::bad_request("The request body must be JSON.").code("invalid_body"))
         }
-        CallBody::Plain(_) => return Ok(()),
     };
     let belonging = match belonging {
         Ok(belonging) => belonging,
