@@ -78,7 +78,7 @@ impl Room {
 }
 
 /// Whether there is room for `own` of a client's among `all` that are taken, both with what is asked for.
-fn judge(all: u64, own: u64, max: u64, sharers: u64) -> Result<(), Crowded> {
+pub fn judge(all: u64, own: u64, max: u64, sharers: u64) -> Result<(), Crowded> {
     let scarce = all.saturating_mul(4) > max.saturating_mul(FREE_QUARTERS);
     match scarce {
         _ if all > max => Err(Crowded::Full),

@@ -2,7 +2,7 @@
 //! has the call served as any other, and its client asks for the record ([`crate::session::underway`]), or reads along and may
 //! leave. A vendor that speaks the Responses API does this itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use crate::session::key::SessionKey;
 use crate::session::underway::{BEAT, Underway};
 use crate::telemetry::Ended;
 use crate::upstream::finish::FinishGuard;
+use crate::upstream::room::{Crowded, judge};
 
 /// Wait named to a client whose response finds no room.
 const FULL_WAIT: Duration = Duration::from_secs(5);
@@ -41,15 +42,19 @@ pub struct Background {
 }
 
 impl Background {
-    /// None where `most` are being made.
-    fn enter(self: &Arc<Self>, key: &SessionKey, most: usize) -> Option<Running> {
+    /// A place for one more, unless `most` are being made; where clients are apart, none of them keeps the others out.
+    fn enter(self: &Arc<Self>, key: &SessionKey, most: usize, are_apart: bool) -> Result<Running, Crowded> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.len() >= most {
-            return None;
-        }
+        let own = running.keys().filter(|it| it.owner == key.owner).count() as u64 + 1;
+        let sharers = match are_apart {
+            // One more than are here, so that the next to come finds room.
+            true => running.keys().chain([key]).map(|it| it.owner).collect::<HashSet<_>>().len() as u64 + 1,
+            false => 1,
+        };
+        judge(running.len() as u64 + 1, own, most as u64, sharers)?;
         let cancelled = CancellationToken::new();
         running.insert(key.clone(), cancelled.clone());
-        Some(Running { background: Arc::clone(self), key: key.clone(), cancelled })
+        Ok(Running { background: Arc::clone(self), key: key.clone(), cancelled })
     }
 
     /// Stops one that is made here, whose record says already that it has ended.
@@ -87,8 +92,11 @@ pub async fn start(
 ) -> Response<Body> {
     let Some(underway) = prepared.background.clone() else { return rescue::answer(&full(0), end) };
     let options = serving.sessions.options();
-    let Some(running) = serving.background.enter(underway.key(), options.background_calls_max) else {
-        return rescue::answer(&full(options.background_calls_max), end);
+    let (most, are_apart) = (options.background_calls_max, serving.clients.are_apart());
+    let running = match serving.background.enter(underway.key(), most, are_apart) {
+        Ok(running) => running,
+        Err(Crowded::Full) => return rescue::answer(&full(most), end),
+        Err(Crowded::Share) => return rescue::answer(&over_share(), end),
     };
     let frame = prepared.call.wording.as_ref().map(|it| it.frame.clone()).unwrap_or_default();
     let object = String::from_utf8_lossy(&begun(&frame)).into_owned();
@@ -227,9 +235,20 @@ fn full(most: usize) -> Error {
         "The gateway makes {most} responses in the background, as many as it may \
          (`sessions.background_calls_max`); try again shortly, or without `background`."
     );
+    wait(message, "too_many_background_calls")
+}
+
+fn over_share() -> Error {
+    let message = "The gateway makes nearly as many responses in the background as it may \
+                   (`sessions.background_calls_max`), and this client has its share of them; try again shortly, \
+                   or without `background`.";
+    wait(message.into(), "over_fair_share")
+}
+
+fn wait(message: String, code: &str) -> Error {
     let mut error = Error::new(Kind::Overloaded, Origin::Gateway, message)
         .status(StatusCode::TOO_MANY_REQUESTS)
-        .code("too_many_background_calls")
+        .code(code)
         .retry_after(Some(FULL_WAIT));
     error.error_type = "rate_limit_error".into();
     error
@@ -257,4 +276,32 @@ fn late(time: Duration) -> ErrorSaid {
 
 fn unkept() -> ErrorSaid {
     said("server_error", "The response ended before it was complete, or could not be kept.".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::key::{self, Owner, SessionId};
+
+    #[test]
+    fn one_client_leaves_places_to_the_others() {
+        let take = |background: &Arc<Background>, client: &str, are_apart: bool| {
+            let (owner, id) = (Owner::tenant(client), SessionId::random("resp_"));
+            let key = SessionKey { kind: key::Kind::Response, owner, id };
+            let places = (0..200).map(|at| {
+                let id = SessionId::parse(&format!("{}{at}", key.id)).unwrap();
+                background.enter(&SessionKey { id, ..key.clone() }, 100, are_apart)
+            });
+            let (taken, refused): (Vec<_>, Vec<_>) = places.partition(Result::is_ok);
+            (taken, refused.into_iter().find_map(Result::err))
+        };
+        let background = Arc::new(Background::default());
+        let (greedy, why) = take(&background, "greedy", true);
+        assert_eq!((greedy.len(), why), (75, Some(Crowded::Share)));
+        let (modest, why) = take(&background, "modest", true);
+        assert_eq!((modest.len(), why), (25, Some(Crowded::Full)));
+        drop((greedy, modest));
+        let (alone, why) = take(&background, "alone", false);
+        assert_eq!((alone.len(), why), (100, Some(Crowded::Full)));
+    }
 }
