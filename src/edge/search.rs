@@ -10,6 +10,9 @@ use crate::upstream::call::Call;
 use crate::upstream::dispatch::{Delivery, DispatchBounds, Dispatcher};
 use crate::upstream::finish::FinishGuard;
 
+/// Where vendors name a request: OpenAI and most others, Anthropic, AWS, Azure.
+const VENDORS_IDS: [&str; 4] = ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id"];
+
 /// Looks for a target that answers, and takes what its head says into the record.
 pub(super) async fn search(
     serving: &Serving,
@@ -32,8 +35,7 @@ pub(super) async fn search(
     drop(searching);
     if let Ok(delivery) = &result {
         end.record.status = delivery.status.as_u16();
-        let ids = ["x-request-id", "request-id"];
-        end.record.vendor_request_id = ids.iter().find_map(|it| delivery.headers.get(*it)).cloned();
+        end.record.vendor_request_id = VENDORS_IDS.iter().find_map(|it| delivery.headers.get(*it)).cloned();
     }
     result
 }

@@ -205,6 +205,10 @@ pub fn request(
     *request.uri_mut() = uri_below(upstream, base, path)?;
     *request.headers_mut() = call.headers.clone();
     keep_apart(request.headers_mut(), call, encoded.form);
+    if encoded.form.is_some() && !encoded.is_own {
+        // The gateway wrote the body, whatever the client called its own.
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     add_headers(request.headers_mut(), upstream, key);
     // Where a cloud serves the dialect, the version stands in the body.
     if encoded.form == Some(Dialect::Anthropic) && upstream.spec.manners.body.is_empty() {

@@ -197,3 +197,30 @@ async fn a_compressed_answer_passes_with_its_coding_named() {
         assert_eq!((answer.header("content-encoding"), &answer.body[..]), (Some("gzip"), &gzip[..]));
     }
 }
+
+#[tokio::test]
+async fn a_body_that_the_gateway_wrote_is_json_whatever_the_client_called_its_own() {
+    let vendor = Vendor::start().await;
+    vendor.otherwise(Reply::chat("ok"));
+    let yaml = over(&[("a", &vendor.url())], "");
+    let gateway = Gateway::start(&yaml).await;
+    let body = r#"{"model":"a/m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
+    for (index, headers) in [&[("content-type", "text/plain")][..], &[]].into_iter().enumerate() {
+        let answer = gateway.call(http::Method::POST, "/v1/messages", headers, body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(vendor.request(index).await.header("content-type"), Some("application/json"));
+    }
+}
+
+#[tokio::test]
+async fn the_log_has_the_id_by_which_each_vendor_knows_the_call() {
+    let vendor = Vendor::start().await;
+    let yaml = over(&[("a", &vendor.url())], "");
+    let gateway = Gateway::start(&yaml).await;
+    let names = ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id"];
+    for (index, name) in names.into_iter().enumerate() {
+        vendor.expect(Reply::chat("ok").header(name, "vendor-1"));
+        assert_eq!(gateway.chat("a/m").await.status, 200);
+        assert_eq!(gateway.call_line(index).await["vendor_request_id"], "vendor-1", "{name}");
+    }
+}
