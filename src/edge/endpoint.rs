@@ -145,10 +145,13 @@ pub fn dialect_of(path: &str, headers: &HeaderMap) -> Option<Dialect> {
     if google::is_ours(path) {
         return Some(Dialect::Gemini);
     }
+    (is_anthropics(path) || headers.contains_key(ANTHROPIC_VERSION)).then_some(Dialect::Anthropic)
+}
+
+/// Whether the path is one of Anthropic's.
+pub fn is_anthropics(path: &str) -> bool {
     let below = path.strip_prefix("/v1").unwrap_or(path);
-    let is_anthropics =
-        below.strip_prefix("/messages").is_some_and(|it| it.is_empty() || it.starts_with('/'));
-    (is_anthropics || headers.contains_key(ANTHROPIC_VERSION)).then_some(Dialect::Anthropic)
+    below.strip_prefix("/messages").is_some_and(|it| it.is_empty() || it.starts_with('/'))
 }
 
 fn dialect(kind: EndpointKind, below: &str) -> Option<Dialect> {
@@ -282,6 +285,19 @@ mod tests {
             BodyKind::MaybeModel,
             "/responses/compact",
         );
+    }
+
+    #[test]
+    fn anthropics_paths_are_told_apart() {
+        for (path, expected) in [
+            ("/v1/messages", true),
+            ("/messages/", true),
+            ("/v1/messages/batches", true),
+            ("/v1/messagesx", false),
+            ("/v1x/messages", false),
+        ] {
+            assert_eq!(is_anthropics(path), expected, "{path}");
+        }
     }
 
     #[test]

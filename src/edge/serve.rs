@@ -17,7 +17,7 @@ use crate::edge::chat_api::refusal::Manner;
 use crate::edge::chat_api::spec::ChatSpec;
 use crate::edge::chat_api::{self, Asks, Then};
 use crate::edge::deliver::{closed, dispatch, told};
-use crate::edge::endpoint::{Endpoint, dialect_of, endpoint};
+use crate::edge::endpoint::{Endpoint, dialect_of, endpoint, is_anthropics};
 use crate::edge::gateway::{Gateway, Serving};
 use crate::edge::intake;
 use crate::edge::prepare::{Asked, Prepared, prepare, take};
@@ -38,7 +38,7 @@ pub async fn serve(gateway: Arc<Gateway>, request: Request<Incoming>) -> Respons
     let serving = gateway.serving();
     let asked_cors = serving.cors.is_some().then(|| request.headers().clone());
     let id = RequestId::random();
-    let is_anthropics = ["/v1/messages", "/messages"].iter().any(|it| request.uri().path().starts_with(it));
+    let is_anthropics = is_anthropics(request.uri().path());
     let listed = google::wants_array(request.uri()).then_some(serving.limits.event_bytes_max);
     let mut response = match cors::options_answer(&request, serving.cors.as_ref()) {
         Some(response) => response,
