@@ -215,7 +215,6 @@ impl<'de, W: Fn(&str) -> Option<K>, K> Visitor<'de> for KeySeed<'_, W> {
 
 /// Refuses nesting beyond `max`, which could exhaust the stack of whoever parses it into a tree.
 /// Counts brackets outside strings; whether the text is JSON at all is the parser's business.
-/// Refuses what is nested deeper than `max`; says nothing of anything else that may be wrong with it.
 pub fn check_depth(body: &[u8], max: usize) -> Result<(), Error> {
     let (mut depth, mut at) = (0_usize, 0_usize);
     while let Some(byte) = body.get(at) {

@@ -25,7 +25,7 @@ pub type ClientsOptions = BTreeMap<ClientName, ClientOptions>;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientOptions {
-    /// The key it shows as `Authorization: Bearer`, `api-key` or `x-api-key`.
+    /// The key it shows as `Authorization: Bearer`, `api-key`, `x-api-key` or `x-goog-api-key`.
     pub key: Option<Secret>,
     /// Several keys, for rotation.
     pub keys: Vec<Secret>,

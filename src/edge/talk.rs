@@ -1,4 +1,4 @@
-//! Takes a chat completion into the session it names (`x-session-id`): reads what was said before, and sees to it that this
+//! Takes a call into the session it names (`x-session-id`): reads what was said before, and sees to it that this
 //! turn is remembered. Called by `edge::prepare`.
 
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use crate::upstream::finish::FinishGuard;
 use crate::upstream::past::{LastFitting, Past};
 use crate::upstream::room::BodyRoom;
 
-/// Names the session a chat completion belongs to.
+/// Names the session a call belongs to.
 pub const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
 
 /// Words by which calls want to go to the same place, without history.

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::error::{Error, Kind, Origin};
+use crate::error::{Error, Kind};
 use crate::upstream::Upstream;
 use crate::upstream::client::LanePlace;
+use crate::upstream::commit::error;
 use crate::upstream::patience::Patience;
 
 /// The end of a JSON answer that is kept, in bytes.
@@ -73,12 +74,12 @@ impl Opaque {
                 if let Some(Ok(frame)) = &frame {
                     self.keep(frame.data_ref().map_or(&[], |it| it));
                 }
-                let cut = |_| self.error(Kind::Cut, "The upstream's answer was cut off.");
+                let cut = |_| error(&self.upstream, Kind::Cut, "The upstream's answer was cut off.");
                 Poll::Ready(frame.map(|it| it.map_err(cut)))
             }
             Poll::Pending => {
                 let message = ready!(self.patience.poll(cx));
-                Poll::Ready(Some(Err(self.error(Kind::Timeout, message))))
+                Poll::Ready(Some(Err(error(&self.upstream, Kind::Timeout, message))))
             }
         }
     }
@@ -91,9 +92,5 @@ impl Opaque {
     pub fn size_hint(&self) -> SizeHint {
         let begun = self.begun.as_ref().map_or(0, |it| it.len() as u64);
         self.rest.size_hint().exact().map_or_else(SizeHint::default, |it| SizeHint::with_exact(it + begun))
-    }
-
-    fn error(&self, kind: Kind, message: &str) -> Error {
-        Error::new(kind, Origin::Upstream(self.upstream.spec.id.clone()), message)
     }
 }

@@ -1,5 +1,6 @@
 //! The history of a call's session, as it goes before the client's messages: as much of it as the window of a target holds,
-//! in words its vendor understands. Called for each attempt by `upstream::call`.
+//! in words its vendor understands. Called for each attempt by `upstream::asked`; `upstream::bill` and `edge::talk` ask
+//! how much that was.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

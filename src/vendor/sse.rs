@@ -1,5 +1,6 @@
 //! Cuts a byte stream into server-sent events without changing a byte (WHATWG HTML, section 9.2 "Server-sent events").
-//! Knows lines and fields; what an event means is the vendor's business. Called by `upstream::relay`.
+//! Knows lines and fields; what an event means is the vendor's business. Called by all who read events,
+//! in `upstream` and in `edge`.
 
 use std::borrow::Cow;
 

@@ -35,9 +35,9 @@ struct Choice {
     index: u32,
     calls: Vec<Waiting>,
     signature: Signature,
-    /// A thought with text was told last: a seal is that thought's.
     /// Of the thought that is told.
     thought_id: Option<String>,
+    /// A thought with text was told last: a seal is that thought's.
     is_thinking: bool,
     said: Said,
     annotations: Vec<Json>,

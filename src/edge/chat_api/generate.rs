@@ -9,8 +9,7 @@ use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::edge::body::Body;
-use crate::edge::chat_api::answered;
+use crate::edge::body::{Body, json};
 use crate::edge::chat_api::fields::Fields;
 use crate::edge::chat_api::picture::Picture;
 use crate::edge::chat_api::refusal::Manner;
@@ -162,7 +161,7 @@ impl Making {
         }
         let told = read.ok().and_then(|it| self.told(&it.to_bytes()));
         let mut answer = match told {
-            Some(told) => answered(&told),
+            Some(told) => json(&told),
             None => {
                 let mut error = no_picture(self.provider);
                 error.body = Some(Manner::Success.told(rescue::body(&error)));

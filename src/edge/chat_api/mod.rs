@@ -22,12 +22,11 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
-use serde::Serialize;
 use serde_json::json;
 
 use crate::api::request;
 use crate::edge::auth::{Client, owner};
-use crate::edge::body::Body;
+use crate::edge::body::{Body, json};
 use crate::edge::endpoint::endpoint;
 use crate::edge::gateway::Serving;
 use crate::edge::headers::X_TOLLGATE_UPSTREAM;
@@ -130,7 +129,7 @@ pub(super) async fn understand<'a>(
         ChatPath::Providers => providers::list(&serving.snapshot, client),
         ChatPath::About => json!({ "message": "Tollgate", "version": env!("CARGO_PKG_VERSION") }),
     };
-    Ok(Next::Answered(answered(&answer)))
+    Ok(Next::Answered(json(&answer)))
 }
 
 impl<'a> Caller<'a> {
@@ -273,11 +272,4 @@ fn unnamed() -> Error {
     Error::bad_request("This provider cannot be asked for pictures.")
         .param("provider")
         .code("unknown_provider")
-}
-
-fn answered(value: &impl Serialize) -> Response<Body> {
-    let body = serde_json::to_vec(value).expect("text and numbers always serialise");
-    let mut response = Response::new(Body::plain(body));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

@@ -5,7 +5,8 @@ use http::{HeaderMap, StatusCode};
 
 use super::{Relay, TOO_LONG};
 use crate::dialect::{ClientDialect, chat};
-use crate::error::{Error, Kind, Origin};
+use crate::error::{Error, Kind};
+use crate::upstream::commit::error;
 use crate::upstream::translation::Fault;
 use crate::vendor::failure::Failure;
 
@@ -25,7 +26,7 @@ impl Relay {
     }
 
     pub(super) fn error(&self, kind: Kind, message: &str) -> Error {
-        Error::new(kind, Origin::Upstream(self.upstream.spec.id.clone()), message)
+        error(&self.upstream, kind, message)
     }
 
     pub(super) fn vendor_error(&self, body: &Bytes) -> Error {

@@ -2,7 +2,7 @@
 
 use super::body::Body;
 use super::options::ToolOptions;
-use crate::api::fields::{Fields, elements, quoted};
+use crate::api::fields::{Fields, elements, object};
 use crate::dialect::loss::{Losses, name_of_tools};
 
 /// Changes `tools`, by what `tool_choice` says of them.
@@ -71,10 +71,5 @@ fn plain(
         };
         written.push((field.0, value));
     }
-    Some(object(written.into_iter()))
-}
-
-fn object<'a>(fields: impl Iterator<Item = (&'a str, String)>) -> String {
-    let fields: Vec<_> = fields.map(|(name, value)| format!("{}:{value}", quoted(name))).collect();
-    format!("{{{}}}", fields.join(","))
+    Some(object(written))
 }
