@@ -23,6 +23,7 @@ pub mod ids;
 pub mod json;
 pub mod loss;
 pub mod prompt;
+pub mod read;
 pub mod responses;
 pub mod seal;
 pub mod sources;

@@ -12,6 +12,7 @@ use crate::api::surrogates;
 use crate::dialect::Dialect;
 use crate::dialect::json::Json;
 use crate::dialect::prompt::{Effort, Format, Message, Part, Prompt, Reasoning, Role, Thought};
+use crate::dialect::read::{count, flag, number, refused};
 use crate::error::Error;
 
 pub(super) fn read(body: &[u8]) -> Result<Prompt, Error> {
@@ -33,19 +34,11 @@ pub(super) fn read(body: &[u8]) -> Result<Prompt, Error> {
     Ok(prompt)
 }
 
-/// An error for a field that is not what it must be.
-pub(super) fn refused(field: &str, must_be: &str) -> Error {
-    Error::bad_request(format!("{field} must be {must_be}.")).param(field)
-}
-
 fn read_field(name: &str, value: &str, prompt: &mut Prompt) -> Result<(), Error> {
     match name {
         "model" | "messages" | "system" => {}
-        "max_tokens" => {
-            let number = value.parse().map_err(|_| refused("max_tokens", "a number of tokens"))?;
-            prompt.output_max = Some(number);
-        }
-        "stream" => prompt.stream = value == "true",
+        "max_tokens" => prompt.output_max = Some(count(name, value)?),
+        "stream" => prompt.stream = flag(name, value)?,
         "temperature" => prompt.temperature = Some(number(name, value)?),
         "top_p" => prompt.top_p = Some(number(name, value)?),
         "top_k" => prompt.top_k = Some(number(name, value)?),
@@ -72,10 +65,6 @@ fn read_field(name: &str, value: &str, prompt: &mut Prompt) -> Result<(), Error>
         _ => prompt.extra.extend(Json::parse(value).map(|it| (name.to_owned(), it))),
     }
     Ok(())
-}
-
-fn number(name: &str, value: &str) -> Result<Json, Error> {
-    Json::parse(value).filter(|it| it.as_f64().is_some()).ok_or_else(|| refused(name, "a number"))
 }
 
 fn strings(value: &str) -> Option<Vec<String>> {

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use super::block;
-use super::prompt::refused;
 use crate::api::fields::{Fields, elements};
 use crate::api::ink::Ink;
 use crate::dialect::functions::{Function, NO_INPUT, eligible};
 use crate::dialect::json::Json;
 use crate::dialect::loss::{Losses, kind_of, name_of_tool};
 use crate::dialect::prompt::{Part, Prompt, Tool, ToolChoice};
+use crate::dialect::read::refused;
 use crate::dialect::terms::Terms;
 use crate::error::Error;
 

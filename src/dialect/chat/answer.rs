@@ -1,13 +1,13 @@
 //! Whole answers: `chat.completion`.
 
 use super::encode::id;
-use super::read::{count_of, object_of, raw_of, text_of};
 use super::{finish, said, sources, usage};
 use crate::api::fields::{Fields, elements};
 use crate::api::ink::Ink;
 use crate::dialect::answer::{Answer, Choice};
 use crate::dialect::json::Json;
 use crate::dialect::prompt::{Call, Part};
+use crate::dialect::read::{count_of, object_of, raw_of, text_of};
 use crate::dialect::{Frame, Unreadable};
 
 pub fn read(body: &[u8]) -> Result<Answer, Unreadable> {

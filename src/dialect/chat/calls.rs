@@ -1,12 +1,12 @@
 //! Puts the pieces of streamed calls to the calls they belong to. Vendors agree little on it: a piece may have an index
 //! or none, repeat its call's id and name or not; some send whole calls without an index, and some all with index 0.
 
-use super::read::{count_of, object_of, text_of};
 use super::said::arguments_text;
 use crate::api::fields::{Fields, elements, inner};
 use crate::api::surrogates::Pieces;
 use crate::dialect::event::Event;
 use crate::dialect::whole::Whole;
+use crate::dialect::read::{count_of, object_of, text_of};
 use crate::dialect::{Unreadable, prompt};
 
 /// Most calls of one answer.

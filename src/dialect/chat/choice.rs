@@ -7,7 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::calls::{Calls, Piece};
 use super::details::Detail;
-use super::read::{object_of, raw_of, text_of};
 use super::{content, finish, media};
 use crate::api::fields::{Fields, elements, inner};
 use crate::api::surrogates::Pieces;
@@ -15,6 +14,7 @@ use crate::dialect::Unreadable;
 use crate::dialect::event::{Event, Told};
 use crate::dialect::json::Json;
 use crate::dialect::prompt::{Media, MediaKind, Part, Seal, Source};
+use crate::dialect::read::{object_of, raw_of, text_of};
 
 /// Bytes of a recording that are put together before they are told: what is longer is told as several.
 const RECORDING_BYTES_MAX: usize = 16 << 20;

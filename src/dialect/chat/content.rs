@@ -1,6 +1,5 @@
 //! `content` of messages: a text, or a list of typed parts.
 
-use super::read::{raw, raw_of, text_of};
 use super::{media, said};
 use crate::api::fields::{Fields, elements};
 use crate::api::ink::Ink;
@@ -8,6 +7,7 @@ use crate::api::surrogates;
 use crate::dialect::Dialect;
 use crate::dialect::json::Json;
 use crate::dialect::prompt::{Part, Seal, Thought};
+use crate::dialect::read::{raw, raw_of, text_of};
 
 /// Reads content; an empty text is none. None where it is neither text nor list.
 pub fn read(json: Option<&str>) -> Option<Vec<Part>> {

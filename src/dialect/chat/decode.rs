@@ -1,10 +1,10 @@
 //! Reads the chunks of a streamed chat completion, whoever sends them.
 
 use super::choice::ChoiceHeard;
-use super::read::{count_of, text_of};
 use super::{failed, sources, usage};
 use crate::api::fields::{Fields, elements};
 use crate::dialect::event::{Event, Told};
+use crate::dialect::read::{count_of, text_of};
 use crate::dialect::{Decoder, Unreadable};
 
 /// Most answers of one stream.

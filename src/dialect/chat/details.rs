@@ -7,12 +7,12 @@
 
 use std::collections::HashSet;
 
-use super::read::{count_of, text_of};
 use crate::api::fields::{Fields, elements};
 use crate::api::ink::Ink;
 use crate::api::surrogates;
 use crate::dialect::Dialect;
 use crate::dialect::prompt::{Part, Seal, Thought};
+use crate::dialect::read::{count_of, text_of};
 
 /// One element of the list.
 #[derive(Debug)]

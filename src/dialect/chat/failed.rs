@@ -1,9 +1,9 @@
 //! Errors as chat tells them: OpenAI's object, and what vendors have instead of it.
 
-use super::read::{object_of, text_of};
 use crate::api::fields::Fields;
 use crate::api::ink::Ink;
 use crate::dialect::ErrorSaid;
+use crate::dialect::read::{object_of, text_of};
 
 /// The status of an error within an answer whose vendor names none.
 const STATUS_UNKNOWN: u16 = 502;

@@ -1,9 +1,9 @@
 //! Why an answer ended, in the words of all who speak chat.
 
-use super::read::text_of;
 use crate::api::fields::Fields;
 use crate::api::ink::Ink;
 use crate::dialect::answer::{Finish, Reason};
+use crate::dialect::read::text_of;
 
 /// Reads it from a choice; None where it has not ended. `called`: the answer has calls.
 pub fn read(choice: &Fields, called: bool) -> Option<Finish> {

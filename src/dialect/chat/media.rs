@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::read::{flag_of, object_of, raw_of, text_of};
 use crate::api::fields::Fields;
 use crate::api::ink::Ink;
 use crate::api::surrogates;
 use crate::dialect::prompt::{Media, MediaKind, Source};
+use crate::dialect::read::{flag_of, object_of, raw_of, text_of};
 use crate::dialect::sources::{TYPE_UNKNOWN, audio_format, audio_type, of_url, to_url};
 
 /// What Anthropic's clients say of a document that is to be cited.

@@ -3,11 +3,11 @@
 //! A tool's result is a message of its own in chat, and a part of a user's message elsewhere: what is written from one
 //! message of several results is read as several messages.
 
-use super::read::{self, flag_of, raw_of, refused, text_of};
 use super::{content, said};
 use crate::api::fields::Fields;
 use crate::api::ink::Ink;
 use crate::dialect::prompt::{Message, Part, Role, ToolResult};
+use crate::dialect::read::{self, flag_of, raw_of, refused, text_of};
 use crate::error::Error;
 
 /// Reads the message that comes `at` that place, behind `before`.

@@ -23,7 +23,6 @@ pub(super) mod finish;
 mod media;
 mod messages;
 pub(super) mod prompt;
-pub(super) mod read;
 mod reasoning;
 mod said;
 mod sources;

@@ -1,6 +1,5 @@
 //! A request of chat, read and written. Fields that are not known go along as they are.
 
-use super::read::{self, flag_of, number, object_of, raw, raw_of, refused, text_of};
 use super::{messages, reasoning, tools};
 use crate::api::fields::{Fields, elements};
 use crate::api::ink::Ink;
@@ -8,6 +7,7 @@ use crate::api::surrogates;
 use crate::dialect::Aside;
 use crate::dialect::json::Json;
 use crate::dialect::prompt::{Format, Prompt};
+use crate::dialect::read::{self, flag_of, number, object_of, raw, raw_of, refused, text_of};
 use crate::error::Error;
 
 pub fn read(body: &[u8], aside: &Aside) -> Result<Prompt, Error> {

@@ -1,9 +1,9 @@
 //! How chat says whether and how much a model is to think: OpenAI's `reasoning_effort`, OpenRouter's `reasoning`, and
 //! what other vendors of chat have instead. All are read; the first is written, or the second where it says more.
 
-use super::read::{self, flag_of, refused, text_of};
 use crate::api::ink::Ink;
 use crate::dialect::prompt::{Effort, Prompt, Reasoning};
+use crate::dialect::read::{self, flag_of, refused, text_of};
 use crate::error::Error;
 
 /// Reads a field of the request; false where it is none of these.

@@ -4,12 +4,12 @@
 //! pictures, calls; each thought stays before what it stood before.
 
 use super::details::{self, placed};
-use super::read::text_of;
 use super::{content, media};
 use crate::api::fields::{Fields, elements};
 use crate::api::ink::Ink;
 use crate::dialect::json::Json;
 use crate::dialect::prompt::{Call, Media, MediaKind, Part, Source, Thought};
+use crate::dialect::read::text_of;
 
 /// Reads the message; None where its content is of a type that it cannot have.
 pub fn read(fields: &Fields, id_unnamed: impl Fn(usize) -> String) -> Option<Vec<Part>> {

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::read::text_of;
 use crate::api::fields::{Fields, elements};
 use crate::api::surrogates;
 use crate::dialect::cited::{Cited, Source};
 use crate::dialect::json::Json;
+use crate::dialect::read::text_of;
 
 /// Reads them (Perplexity's `search_results` and `citations`, xAI's `citations`), by their
 /// addresses, as annotations.

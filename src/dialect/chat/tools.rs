@@ -1,9 +1,9 @@
 //! `tools` and `tool_choice` of a request, and the deprecated `functions` and `function_call`.
 
-use super::read::{self, flag_of, object_of, raw, raw_of, refused, text_of};
 use crate::api::fields::{Fields, elements};
 use crate::api::ink::Ink;
 use crate::dialect::prompt::{Prompt, Tool, ToolChoice};
+use crate::dialect::read::{self, flag_of, object_of, raw, raw_of, refused, text_of};
 use crate::error::Error;
 
 /// Reads a field of the request; false where it is none of these.

@@ -5,8 +5,8 @@ use crate::api::fields::elements;
 use crate::api::surrogates;
 use crate::dialect::Aside;
 use crate::dialect::chat::prompt::{fields_of, read_field};
-use crate::dialect::chat::read::{self, count_of, flag_of};
 use crate::dialect::prompt::{Message, Part, Prompt, Role};
+use crate::dialect::read::{self, count_of, flag_of};
 use crate::error::Error;
 
 pub fn read(body: &[u8], aside: &Aside) -> Result<Prompt, Error> {

@@ -5,6 +5,7 @@ use super::{generation, names, schema, thinking};
 use crate::api::fields::{self, Fields};
 use crate::dialect::json::Json;
 use crate::dialect::prompt::{Format, Prompt, Tool, ToolChoice};
+use crate::dialect::read;
 use crate::error::Error;
 
 pub(super) fn tools(body: &Fields<'_>, prompt: &mut Prompt) -> Result<(), Error> {
@@ -94,15 +95,9 @@ const READ: &[&str] = &[
 ];
 
 fn set(name: &str, value: &str, prompt: &mut Prompt) -> Result<(), Error> {
-    let param = |name: &str| format!("generationConfig.{name}");
-    let json = || match value.parse::<f64>() {
-        Ok(_) => Ok(Json::parse(value)),
-        Err(_) => Err(wrong(&param(name), "must be a number")),
-    };
-    let whole = || match names::number(value) {
-        Some(number) => Ok(Some(number)),
-        None => Err(wrong(&param(name), "must be a whole number that is not negative")),
-    };
+    let param = || format!("generationConfig.{name}");
+    let json = || read::number(&param(), value).map(Some);
+    let whole = || names::number(value).map_or_else(|| read::count(&param(), value), Ok).map(Some);
     match names::known(name, READ) {
         Some("temperature") => prompt.temperature = json()?,
         Some("topP") => prompt.top_p = json()?,

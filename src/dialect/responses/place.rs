@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::dialect::read::refused;
 use crate::error::Error;
 
 /// A field of a request, such as `input[3].content[0].text`.
@@ -31,7 +32,7 @@ impl At {
     /// `name` of what stands here is not `wanted`.
     pub fn wrong(self, name: &str, wanted: &str) -> Error {
         let dot = if name.is_empty() { "" } else { "." };
-        wrong(&format!("{self}{dot}{name}"), wanted)
+        refused(&format!("{self}{dot}{name}"), wanted)
     }
 }
 
@@ -43,9 +44,4 @@ impl fmt::Display for At {
         }
         self.part.map_or(Ok(()), |it| write!(f, "[{it}]"))
     }
-}
-
-/// A 400 for a field that is missing or of another form.
-pub fn wrong(param: &str, wanted: &str) -> Error {
-    Error::bad_request(format!("`{param}` must be {wanted}.")).param(param).code("invalid_value")
 }

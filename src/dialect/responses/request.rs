@@ -2,12 +2,12 @@
 //! not its business: whoever keeps answers puts the items before it into `input`.
 
 use super::items::read_items;
-use super::place::wrong;
 use super::tools::{read_choice, read_tools};
 use crate::api::fields::{Fields, elements, text};
 use crate::api::surrogates;
 use crate::dialect::json::Json;
 use crate::dialect::prompt::{Effort, Format, Message, Part, Prompt, Reasoning, Role};
+use crate::dialect::read::{count, flag, number, refused, text as string};
 use crate::error::Error;
 
 /// Fields that mean nothing to a vendor: of the store, or hints that may be ignored.
@@ -34,10 +34,10 @@ pub fn read_prompt(body: &[u8]) -> Result<Prompt, Error> {
         }
     }
     if fields.value("model").is_none() {
-        return Err(wrong("model", "the name of a model"));
+        return Err(refused("model", "the name of a model"));
     }
     if fields.value("input").is_none() {
-        return Err(wrong("input", "a string or a list of items"));
+        return Err(refused("input", "a string or a list of items"));
     }
     // The instructions came first, wherever they stand in the body.
     prompt.messages.extend(messages);
@@ -53,9 +53,9 @@ fn read_input(value: &str) -> Result<Vec<Message>, Error> {
     if let Some(words) = surrogates::text(value) {
         return Ok(vec![said(Role::User, &words)]);
     }
-    let items = elements(value).ok_or_else(|| wrong("input", "a string or a list of items"))?;
+    let items = elements(value).ok_or_else(|| refused("input", "a string or a list of items"))?;
     if items.is_empty() {
-        return Err(wrong("input", "a string or a list of items that says something"));
+        return Err(refused("input", "a string or a list of items that says something"));
     }
     read_items(&items)
 }
@@ -66,7 +66,7 @@ fn said(role: Role, words: &str) -> Message {
 
 fn read_field(prompt: &mut Prompt, name: &str, value: &str) -> Result<(), Error> {
     match name {
-        "model" => prompt.model = string(name, value)?,
+        "model" => prompt.model = string(name, value)?.into_owned(),
         "stream" => prompt.stream = flag(name, value)?,
         "instructions" => prompt.messages.push(said(Role::System, &string(name, value)?)),
         "tools" => prompt.tools = read_tools(value)?,
@@ -84,11 +84,11 @@ fn read_field(prompt: &mut Prompt, name: &str, value: &str) -> Result<(), Error>
             prompt.logprobs = prompt.logprobs.or((most > 0).then_some(true));
         }
         "include" => read_include(prompt, value),
-        "user" => prompt.user = Some(string(name, value)?),
+        "user" => prompt.user = Some(string(name, value)?.into_owned()),
         "safety_identifier" => _ = string(name, value)?,
         "metadata" => prompt.metadata = Json::parse(value),
-        "service_tier" => prompt.service_tier = Some(string(name, value)?),
-        "prompt_cache_key" => prompt.cache_key = Some(string(name, value)?),
+        "service_tier" => prompt.service_tier = Some(string(name, value)?.into_owned()),
+        "prompt_cache_key" => prompt.cache_key = Some(string(name, value)?.into_owned()),
         "truncation" if text(value).as_deref() == Some("disabled") => {}
         name if NOT_PASSED_ON.contains(&name) => {}
         name => prompt.extra.extend(Json::parse(value).map(|it| (name.to_owned(), it))),
@@ -105,14 +105,14 @@ fn read_include(prompt: &mut Prompt, value: &str) {
 }
 
 fn read_text(prompt: &mut Prompt, value: &str) -> Result<(), Error> {
-    let fields = Fields::read(value).ok_or_else(|| wrong("text", "an object"))?;
+    let fields = Fields::read(value).ok_or_else(|| refused("text", "an object"))?;
     prompt.verbosity = fields.text("verbosity").map(|it| it.into_owned());
     prompt.format = fields.value("format").map(read_format).transpose()?;
     Ok(())
 }
 
 fn read_format(value: &str) -> Result<Format, Error> {
-    let fields = Fields::read(value).ok_or_else(|| wrong("text.format", "an object"))?;
+    let fields = Fields::read(value).ok_or_else(|| refused("text.format", "an object"))?;
     let own = |name: &str| fields.text(name).map(|it| it.into_owned());
     match fields.text("type").as_deref() {
         Some("text") => Ok(Format::Text),
@@ -122,16 +122,16 @@ fn read_format(value: &str) -> Result<Format, Error> {
             Ok(Format::Schema {
                 name: own("name"),
                 description: own("description"),
-                schema: schema.ok_or_else(|| wrong("text.format.schema", "a JSON schema"))?,
+                schema: schema.ok_or_else(|| refused("text.format.schema", "a JSON schema"))?,
                 strict: fields.value("strict").map(|it| it == "true"),
             })
         }
-        _ => Err(wrong("text.format.type", "`text`, `json_object` or `json_schema`")),
+        _ => Err(refused("text.format.type", "`text`, `json_object` or `json_schema`")),
     }
 }
 
 fn read_reasoning(value: &str) -> Result<Reasoning, Error> {
-    let fields = Fields::read(value).ok_or_else(|| wrong("reasoning", "an object"))?;
+    let fields = Fields::read(value).ok_or_else(|| refused("reasoning", "an object"))?;
     let summary = fields.text("summary").or_else(|| fields.text("generate_summary"));
     let mut reasoning = Reasoning { summary: summary.map(|it| it.into_owned()), ..Reasoning::default() };
     match fields.text("effort").as_deref() {
@@ -139,25 +139,9 @@ fn read_reasoning(value: &str) -> Result<Reasoning, Error> {
         Some("none") => reasoning.on = Some(false),
         word => {
             let wanted = "`none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`";
-            let effort = word.and_then(Effort::named).ok_or_else(|| wrong("reasoning.effort", wanted))?;
+            let effort = word.and_then(Effort::named).ok_or_else(|| refused("reasoning.effort", wanted))?;
             reasoning.effort = Some(effort);
         }
     }
     Ok(reasoning)
-}
-
-fn string(name: &str, value: &str) -> Result<String, Error> {
-    surrogates::text(value).map(|it| it.into_owned()).ok_or_else(|| wrong(name, "a string"))
-}
-
-fn flag(name: &str, value: &str) -> Result<bool, Error> {
-    value.parse().map_err(|_| wrong(name, "`true` or `false`"))
-}
-
-fn count(name: &str, value: &str) -> Result<u64, Error> {
-    value.parse().map_err(|_| wrong(name, "a whole number"))
-}
-
-fn number(name: &str, value: &str) -> Result<Json, Error> {
-    Json::parse(value).filter(|it| it.as_f64().is_some()).ok_or_else(|| wrong(name, "a number"))
 }

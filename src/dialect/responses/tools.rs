@@ -1,11 +1,12 @@
 //! Tools and the choice among them, both ways. Functions stand flat here, without chat's object around them.
 
-use super::place::{At, wrong};
+use super::place::At;
 use crate::api::fields::{Fields, elements, object, text};
 use crate::api::ink::Ink;
 use crate::dialect::json::Json;
 use crate::dialect::loss::{Losses, kind_of, name_of_tool};
 use crate::dialect::prompt::{Tool, ToolChoice};
+use crate::dialect::read::refused;
 use crate::error::Error;
 
 /// Tools that OpenAI runs itself, or knows without a definition: these are passed on, other vendors' own ones are losses.
@@ -31,7 +32,7 @@ const HOSTED: [&str; 17] = [
 
 /// Reads a request's `tools`.
 pub fn read_tools(json: &str) -> Result<Vec<Tool>, Error> {
-    let list = elements(json).ok_or_else(|| wrong("tools", "a list of tools"))?;
+    let list = elements(json).ok_or_else(|| refused("tools", "a list of tools"))?;
     list.iter().enumerate().map(|(index, it)| read_tool(it.get(), At::of("tools", index))).collect()
 }
 
@@ -79,7 +80,7 @@ fn own_format(format: &Json) -> Json {
 /// Reads a request's `tool_choice`. A choice of one of OpenAI's own tools is refused: nobody else could follow it.
 pub fn read_choice(json: &str) -> Result<ToolChoice, Error> {
     let wanted = "`auto`, `none`, `required`, or an object of type `function`, `custom` or `allowed_tools`";
-    let fault = || wrong("tool_choice", wanted);
+    let fault = || refused("tool_choice", wanted);
     if let Some(word) = text(json) {
         return match word.as_ref() {
             "auto" => Ok(ToolChoice::Auto),
@@ -91,12 +92,13 @@ pub fn read_choice(json: &str) -> Result<ToolChoice, Error> {
     let fields = Fields::read(json).ok_or_else(fault)?;
     match fields.text("type").as_deref() {
         Some("function" | "custom") => {
-            let name = fields.text("name").ok_or_else(|| wrong("tool_choice.name", "the name of a tool"))?;
+            let name =
+                fields.text("name").ok_or_else(|| refused("tool_choice.name", "the name of a tool"))?;
             Ok(ToolChoice::Named(name.into_owned()))
         }
         Some("allowed_tools") => {
             let tools = fields.value("tools").and_then(elements);
-            let tools = tools.ok_or_else(|| wrong("tool_choice.tools", "a list of tools"))?;
+            let tools = tools.ok_or_else(|| refused("tool_choice.tools", "a list of tools"))?;
             let name = |it: &str| Fields::read(it)?.text("name").map(|it| it.into_owned());
             let names = tools.iter().filter_map(|it| name(it.get())).collect();
             let required = fields.text("mode").as_deref() == Some("required");

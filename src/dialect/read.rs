@@ -1,4 +1,4 @@
-//! Reads single values of a request, and says what is wrong with them.
+//! Reads single values of a request, whatever its dialect, and says what is wrong with them.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::error::Error;
 
 /// A 400 that names the field.
 pub fn refused(param: &str, wanted: &str) -> Error {
-    Error::bad_request(format!("`{param}` must be {wanted}.")).param(param)
+    Error::bad_request(format!("`{param}` must be {wanted}.")).param(param).code("invalid_value")
 }
 
 pub fn text<'a>(param: &str, json: &'a str) -> Result<Cow<'a, str>, Error> {
@@ -71,4 +71,46 @@ pub fn flag_of(fields: &Fields, name: &str) -> Option<bool> {
 
 pub fn count_of(fields: &Fields, name: &str) -> Option<u64> {
     fields.value(name).and_then(|it| it.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::{Aside, Dialect};
+
+    #[test]
+    fn a_count_may_be_written_as_a_fraction_of_nothing() {
+        let check = |json: &str, expected: Option<u64>| assert_eq!(count("n", json).ok(), expected, "{json}");
+        check("4096", Some(4096));
+        check("4096.0", Some(4096));
+        check("4e3", Some(4000));
+        for none in ["-1", "1.5", "\"7\"", "true", "1e99"] {
+            check(none, None);
+        }
+    }
+
+    #[test]
+    fn every_dialect_of_clients_reads_such_a_count() {
+        let messages = r#""messages":[{"role":"user","content":"Hi"}]"#;
+        for (dialect, body) in [
+            (Dialect::Chat, format!(r#"{{"model":"m","max_tokens":4096.0,{messages}}}"#)),
+            (Dialect::Completions, r#"{"model":"m","max_tokens":4096.0,"prompt":"Hi"}"#.into()),
+            (Dialect::Anthropic, format!(r#"{{"model":"m","max_tokens":4096.0,{messages}}}"#)),
+            (Dialect::Responses, r#"{"model":"m","max_output_tokens":4096.0,"input":"Hi"}"#.into()),
+            (
+                Dialect::Gemini,
+                r#"{"model":"m","generationConfig":{"maxOutputTokens":4096.0},"contents":[{"parts":[{"text":"Hi"}]}]}"#.into(),
+            ),
+        ] {
+            let reader = dialect.of_clients().unwrap();
+            let prompt = reader.read_prompt(body.as_bytes(), &Aside::default()).unwrap();
+            assert_eq!(prompt.output_max, Some(4096), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = number("top_p", "\"1\"").unwrap_err();
+        assert_eq!((error.param.as_deref(), error.code.as_deref()), (Some("top_p"), Some("invalid_value")));
+    }
 }
