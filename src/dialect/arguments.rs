@@ -6,7 +6,7 @@ use crate::api::fields::{Fields, quoted};
 use crate::api::surrogates;
 use crate::dialect::prompt::Call;
 
-/// What one is told whose dialect has custom tools no more than others: how the input of one is written as an object.
+/// The field that holds the input of a custom tool, which is text, where a dialect has functions only.
 pub const TEXT_FIELD: &str = "input";
 
 /// The arguments as they were written, but for half characters, which who reads an object refuses; none are an empty

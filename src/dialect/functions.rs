@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::json::Json;
 use super::loss::Losses;
-use super::prompt::{Prompt, Tool, ToolChoice};
+use super::prompt::{Part, Prompt, Tool, ToolChoice};
 use crate::api::fields::{Fields, quoted};
 
 /// Of a tool that takes nothing, or of whose input nobody said anything.
@@ -88,6 +88,25 @@ pub fn eligible(prompt: &Prompt) -> Option<HashSet<&str>> {
         Some(ToolChoice::Among { names, .. }) => Some(names.iter().map(String::as_str).collect()),
         _ => None,
     }
+}
+
+/// Names of the tools that were called before, each once: a request without tools may repeat their calls, and some want them defined.
+pub fn called<'a>(prompt: &'a Prompt) -> Vec<&'a str> {
+    let tools = prompt.tools_by_call();
+    let named = |part: &'a Part| match part {
+        Part::Call(it) => Some(it.name.as_str()),
+        Part::Result(it) => it.name.as_deref().or_else(|| tools.get(it.call_id.as_str()).copied()),
+        _ => None,
+    };
+    let mut seen = HashSet::new();
+    let names = prompt.messages.iter().flat_map(|it| &it.parts).filter_map(named);
+    names.filter(|it| seen.insert(*it)).collect()
+}
+
+/// Of what type a tool is that a choice names, in OpenAI's dialects.
+pub fn type_of(name: &str, tools: &[Tool]) -> &'static str {
+    let is_custom = tools.iter().any(|it| matches!(it, Tool::Custom { name: own, .. } if own == name));
+    if is_custom { "custom" } else { "function" }
 }
 
 /// Whether some tool must be called.

@@ -42,6 +42,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::api::fields::Fields;
+use crate::api::ink::Ink;
 use crate::error::Error;
 use answer::Answer;
 use event::{Event, Told};
@@ -229,6 +230,13 @@ impl ErrorSaid {
             _ => "invalid_request_error",
         };
         Self { status, message: message.into(), error_type: error_type.into(), ..Self::default() }
+    }
+
+    /// Writes OpenAI's `{"error":{…}}`.
+    fn write(&self, out: &mut Vec<u8>) {
+        out.open(b'{').key("error").open(b'{').text_field("message", &self.message);
+        out.text_field("type", &self.error_type).text_or_null("param", self.param.as_deref());
+        out.text_or_null("code", self.code.as_deref()).close(b'}').close(b'}');
     }
 }
 

@@ -209,7 +209,7 @@ impl Reading {
         }
     }
 
-    /// May come more than once; only the last one says why.
+    /// May come more than once; the first that says why counts.
     fn message_delta(&mut self, fields: &Fields, tell: &mut impl FnMut(Event)) {
         let delta = fields.value("delta").and_then(Fields::read).unwrap_or_default();
         if let Some(finish) = finish(&delta).filter(|_| !self.is_finished) {

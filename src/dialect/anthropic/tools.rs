@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use super::block;
 use crate::api::fields::{Fields, elements};
 use crate::api::ink::Ink;
-use crate::dialect::functions::{Function, NO_INPUT, eligible};
+use crate::dialect::functions::{Function, NO_INPUT, called, eligible};
 use crate::dialect::json::Json;
 use crate::dialect::loss::{Losses, kind_of, name_of_tool};
-use crate::dialect::prompt::{Part, Prompt, Tool, ToolChoice};
+use crate::dialect::prompt::{Prompt, Tool, ToolChoice};
 use crate::dialect::read::refused;
 use crate::dialect::terms::Terms;
 use crate::error::Error;
@@ -68,14 +68,9 @@ fn write_tool(out: &mut Vec<u8>, tool: &Tool, terms: &Terms, losses: &mut Losses
     out.raw_if("cache_control", function.cache).close(b'}');
 }
 
-/// A request without tools may repeat calls of earlier turns, made with tools; the API wants them defined.
+/// Tools that nobody may call any more: the API wants those defined that were.
 fn write_called(out: &mut Vec<u8>, prompt: &Prompt) {
-    let mut seen = HashSet::new();
-    let parts = prompt.messages.iter().flat_map(|it| &it.parts);
-    let names: Vec<&str> = parts
-        .filter_map(|it| if let Part::Call(call) = it { Some(call.name.as_str()) } else { None })
-        .filter(|it| seen.insert(*it))
-        .collect();
+    let names = called(prompt);
     if names.is_empty() {
         return;
     }

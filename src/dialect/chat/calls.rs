@@ -5,8 +5,8 @@ use super::said::arguments_text;
 use crate::api::fields::{Fields, elements, inner};
 use crate::api::surrogates::Pieces;
 use crate::dialect::event::Event;
-use crate::dialect::whole::Whole;
 use crate::dialect::read::{count_of, object_of, text_of};
+use crate::dialect::whole::Whole;
 use crate::dialect::{Unreadable, prompt};
 
 /// Most calls of one answer.

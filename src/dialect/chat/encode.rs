@@ -2,7 +2,7 @@
 //! in a chunk without choices, `[DONE]`.
 
 use super::spoken::ChoiceSpoken;
-use super::{failed, usage};
+use super::usage;
 use crate::api::ink::Ink;
 use crate::api::usage::Usage;
 use crate::dialect::event::{Event, Told};
@@ -119,6 +119,6 @@ impl Encoder for ChunkEncoder {
             self.begin(None, None, None);
         }
         self.end(out);
-        sse::event(out, "", |it| failed::write(it, error));
+        sse::event(out, "", |it| error.write(it));
     }
 }

@@ -1,7 +1,6 @@
-//! Errors as chat tells them: OpenAI's object, and what vendors have instead of it.
+//! Errors as vendors of chat tell them: OpenAI's object, and what they have instead of it.
 
 use crate::api::fields::Fields;
-use crate::api::ink::Ink;
 use crate::dialect::ErrorSaid;
 use crate::dialect::read::{object_of, text_of};
 
@@ -55,17 +54,4 @@ fn status_of(error_type: &str, code: &str) -> u16 {
         () if says("overloaded") => 503,
         () => STATUS_UNKNOWN,
     }
-}
-
-/// Writes `{"error":{…}}`.
-pub fn write(ink: &mut Vec<u8>, error: &ErrorSaid) {
-    ink.open(b'{').key("error").open(b'{').text_field("message", &error.message);
-    ink.text_field("type", &error.error_type);
-    for (name, value) in [("param", &error.param), ("code", &error.code)] {
-        match value {
-            Some(text) => ink.text_field(name, text),
-            None => ink.raw_field(name, "null"),
-        };
-    }
-    ink.close(b'}').close(b'}');
 }

@@ -61,7 +61,7 @@ impl ClientDialect for Chat {
 
     fn write_error(&self, error: &ErrorSaid) -> Vec<u8> {
         let mut body = Vec::new();
-        failed::write(&mut body, error);
+        error.write(&mut body);
         body
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::api::fields::{Fields, elements};
 use crate::api::ink::Ink;
+use crate::dialect::functions::type_of;
 use crate::dialect::prompt::{Prompt, Tool, ToolChoice};
 use crate::dialect::read::{self, flag_of, object_of, raw, raw_of, refused, text_of};
 use crate::error::Error;
@@ -141,7 +142,6 @@ fn write_choice(ink: &mut Vec<u8>, choice: &ToolChoice, tools: &[Tool]) {
 }
 
 fn write_named<'a>(ink: &'a mut Vec<u8>, name: &str, tools: &[Tool]) -> &'a mut Vec<u8> {
-    let is_custom = tools.iter().any(|it| matches!(it, Tool::Custom { name: own, .. } if own == name));
-    let kind = if is_custom { "custom" } else { "function" };
+    let kind = type_of(name, tools);
     ink.of_type(kind).key(kind).open(b'{').text_field("name", name).close(b'}').close(b'}')
 }

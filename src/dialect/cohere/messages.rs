@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::api::ink::{Ink, LIST, OBJECT};
 use crate::dialect::arguments::wrapped;
-use crate::dialect::loss::{Losses, name_of};
+use crate::dialect::loss::{Losses, name_of, name_of_made};
 use crate::dialect::prompt::{Call, Media, MediaKind, Message, Part, Prompt, Role, Source, ToolResult};
 use crate::dialect::says_nothing;
 use crate::dialect::sources::to_url;
@@ -102,6 +102,17 @@ fn piece<'a>(part: &'a Part, takes_pictures: bool, losses: &mut Losses) -> Optio
     }
 }
 
+/// The same of an assistant, of whom pictures and recordings are what it made.
+fn piece_made<'a>(part: &'a Part, losses: &mut Losses) -> Option<Piece<'a>> {
+    match part {
+        Part::Media(media) if document(media).is_none() => {
+            losses.add(name_of_made(media.kind));
+            None
+        }
+        other => piece(other, false, losses),
+    }
+}
+
 /// The text of a document that is plain text.
 fn document(media: &Media) -> Option<Cow<'_, str>> {
     match &media.source {
@@ -148,7 +159,7 @@ fn write_content(pieces: &[Piece], body: &mut Vec<u8>) {
 }
 
 fn write_assistant(message: &Message, body: &mut Vec<u8>, losses: &mut Losses) {
-    let pieces: Vec<Piece> = message.parts.iter().filter_map(|it| piece(it, false, losses)).collect();
+    let pieces: Vec<Piece> = message.parts.iter().filter_map(|it| piece_made(it, losses)).collect();
     let calls: Vec<&Call> =
         message.parts.iter().filter_map(|it| if let Part::Call(it) = it { Some(it) } else { None }).collect();
     if pieces.is_empty() && calls.is_empty() {

@@ -4,7 +4,20 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dialect::event::Event;
+use crate::dialect::prompt::{Media, MediaKind, Message, Part, Role, Source};
 use crate::dialect::tests::noise;
+
+#[test]
+fn what_an_assistant_made_is_lost_by_its_own_name() {
+    let source = || Source::Data { media_type: "x/y".into(), base64: "QQ==".into() };
+    for (kind, name) in [(MediaKind::Image, "messages[].images"), (MediaKind::Audio, "messages[].audio")] {
+        let parts = vec![Part::text("So"), Part::Media(Media::of(kind, source()))];
+        let messages = vec![Message { role: Role::Assistant, parts, name: None }];
+        let (prompt, mut losses) = (Prompt { messages, ..Prompt::default() }, Losses::default());
+        Cohere.write_prompt(&prompt, &Terms::default(), &mut losses).unwrap();
+        assert_eq!(losses.names(), [name]);
+    }
+}
 
 #[test]
 fn an_answer_that_failed_is_none() {

@@ -4,7 +4,7 @@ use super::{logprobs, write_head};
 use crate::api::ink::Ink;
 use crate::api::usage::Usage;
 use crate::dialect::answer::{Finish, Reason};
-use crate::dialect::chat::{failed, finish, usage};
+use crate::dialect::chat::{finish, usage};
 use crate::dialect::event::{Event, Told};
 use crate::dialect::json::Json;
 use crate::dialect::{Encoder, ErrorSaid, Frame, sse};
@@ -111,7 +111,7 @@ impl Encoder for TextEncoder {
             self.begin((None, None, None));
         }
         self.end(out);
-        sse::event(out, "", |it| failed::write(it, error));
+        sse::event(out, "", |it| error.write(it));
     }
 }
 

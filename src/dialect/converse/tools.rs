@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use super::blocks::write_cache;
 use super::maker::Maker;
 use crate::api::ink::{Ink, LIST, OBJECT};
-use crate::dialect::functions::{Function, NO_INPUT, eligible};
+use crate::dialect::functions::{Function, NO_INPUT, called, eligible};
 use crate::dialect::loss::{Losses, name_of_tool};
-use crate::dialect::prompt::{Part, Prompt, Tool, ToolChoice};
+use crate::dialect::prompt::{Prompt, Tool, ToolChoice};
 use crate::dialect::terms::Terms;
 
 pub fn write(prompt: &Prompt, terms: &Terms, maker: Maker, body: &mut Vec<u8>, losses: &mut Losses) {
@@ -32,19 +32,6 @@ pub fn write(prompt: &Prompt, terms: &Terms, maker: Maker, body: &mut Vec<u8>, l
             write_choice(choice, body);
         }
     });
-}
-
-/// Names of the tools that were called before, each once.
-fn called<'a>(prompt: &'a Prompt) -> Vec<&'a str> {
-    let tools = prompt.tools_by_call();
-    let named = |part: &'a Part| match part {
-        Part::Call(it) => Some(it.name.as_str()),
-        Part::Result(it) => it.name.as_deref().or_else(|| tools.get(it.call_id.as_str()).copied()),
-        _ => None,
-    };
-    let mut seen = HashSet::new();
-    let names = prompt.messages.iter().flat_map(|it| &it.parts).filter_map(named);
-    names.filter(|it| seen.insert(*it)).collect()
 }
 
 fn write_tool(

@@ -36,7 +36,6 @@ use super::loss::Losses;
 use super::prompt::Prompt;
 use super::terms::Terms;
 use super::{Aside, ClientDialect, Decoder, Encoder, ErrorSaid, Frame, NoAnswer, VendorDialect};
-use crate::api::ink::Ink;
 use crate::error::Error;
 
 pub struct Responses;
@@ -56,14 +55,7 @@ impl ClientDialect for Responses {
 
     fn write_error(&self, error: &ErrorSaid) -> Vec<u8> {
         let mut out = Vec::new();
-        let body = out.open(b'{');
-        let object = body.key("error").open(b'{');
-        object.text_field("message", &error.message);
-        object.text_field("type", &error.error_type);
-        object.text_or_null("param", error.param.as_deref());
-        object.text_or_null("code", error.code.as_deref());
-        object.close(b'}');
-        body.close(b'}');
+        error.write(&mut out);
         out
     }
 }

@@ -3,6 +3,7 @@
 use super::place::At;
 use crate::api::fields::{Fields, elements, object, text};
 use crate::api::ink::Ink;
+use crate::dialect::functions::type_of;
 use crate::dialect::json::Json;
 use crate::dialect::loss::{Losses, kind_of, name_of_tool};
 use crate::dialect::prompt::{Tool, ToolChoice};
@@ -136,20 +137,16 @@ pub fn write_tools(tools: &[Tool], list: &mut Vec<u8>, losses: &mut Losses) {
 
 /// Writes the field `tool_choice`.
 pub fn write_choice(choice: &ToolChoice, tools: &[Tool], object: &mut Vec<u8>) {
-    let kind = |name: &str| {
-        let is_custom = tools.iter().any(|it| matches!(it, Tool::Custom { name: own, .. } if own == name));
-        if is_custom { "custom" } else { "function" }
-    };
     match choice {
         ToolChoice::Auto => _ = object.text_field("tool_choice", "auto"),
         ToolChoice::None => _ = object.text_field("tool_choice", "none"),
         ToolChoice::Required => _ = object.text_field("tool_choice", "required"),
-        ToolChoice::Named(name) => named(object.key("tool_choice").open(b'{'), kind(name), name),
+        ToolChoice::Named(name) => named(object.key("tool_choice").open(b'{'), type_of(name, tools), name),
         ToolChoice::Among { names, required } => {
             let choice = object.key("tool_choice").of_type("allowed_tools");
             choice.text_field("mode", if *required { "required" } else { "auto" });
             let list = choice.key("tools").open(b'[');
-            names.iter().for_each(|it| named(list.open(b'{'), kind(it), it));
+            names.iter().for_each(|it| named(list.open(b'{'), type_of(it, tools), it));
             list.close(b']');
             choice.close(b'}');
         }
