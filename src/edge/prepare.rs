@@ -26,6 +26,7 @@ use crate::route::table::Route;
 use crate::session::clock::now_ms;
 use crate::session::key::SessionKey;
 use crate::session::underway::Underway;
+use crate::snapshot::CallRules;
 use crate::telemetry::EndpointKind;
 use crate::upstream::call::{Call, CallBody};
 use crate::upstream::finish::FinishGuard;
@@ -70,20 +71,16 @@ pub(super) async fn prepare(
 ) -> Result<Prepared, Error> {
     let rules = &serving.snapshot.rules;
     let wording = worded(&asked.endpoint, &mut taken)?;
-    end.record.bytes_in = taken.bytes;
-    end.record.stream = taken.stream;
-    let model = taken.model.as_deref();
-    let model = match model.is_none() && asked.endpoint.body == BodyKind::Model {
-        true => Some(rules.default_model.as_ref().ok_or_else(no_model)?.as_str()),
-        false => model,
+    (end.record.bytes_in, end.record.stream) = (taken.bytes, taken.stream);
+    let model = match taken.model.as_deref() {
+        None if asked.endpoint.body == BodyKind::Model => Some(usual_model(rules)?),
+        stated => stated,
     };
     forget_store(serving, asked.endpoint.kind, &mut taken.body);
     let (route, model) = find(serving, &asked, model, end)?;
     let joined = joined(serving, route, &asked, &taken.body, wording.as_deref(), end).await?;
     let plan = planned(route, model, &asked, &taken.body, &joined, end)?;
-    // What names no model asks a vendor for no tokens: it reads, say, an answer again that was paid for. Counting them is
-    // free.
-    if !plan.model().is_empty() && wording.as_ref().is_none_or(|it| !it.counts) {
+    if is_billed(&plan, wording.as_deref()) {
         end.planned(&plan, joined.past.as_ref());
     }
     let Asked { endpoint, head, client, deletes, .. } = asked;
@@ -115,6 +112,15 @@ pub(super) async fn prepare(
         background: joined.background,
         deletes,
     })
+}
+
+fn usual_model(rules: &CallRules) -> Result<&str, Error> {
+    rules.default_model.as_ref().map(|it| it.as_str()).ok_or_else(no_model)
+}
+
+/// What names no model asks a vendor for no tokens: it reads, say, an answer again that was paid for. Counting them is free.
+fn is_billed(plan: &Plan, wording: Option<&Wording>) -> bool {
+    !plan.model().is_empty() && wording.is_none_or(|it| !it.counts)
 }
 
 /// Where `store` is the vendor's business.
