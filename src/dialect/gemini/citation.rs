@@ -15,6 +15,12 @@ const TEXT_MAX: usize = 256 * 1024;
 /// Most sources that are kept of one answer.
 pub(super) const SOURCES_MAX: usize = 256;
 
+const GROUNDING: &str = "groundingMetadata";
+const CITATIONS: &str = "citationMetadata";
+
+/// What citations stand in; older models say `citationSources`.
+const LISTS: &[&str] = &["citations", "citationSources"];
+
 /// The text of an answer so far.
 #[derive(Default)]
 pub(super) struct Said {
@@ -47,16 +53,58 @@ impl Said {
     }
 }
 
+/// Most bytes of what a stream says of its sources that are kept; what is longer is not told.
+const HEARD_MAX: usize = 1 << 20;
+
+/// What a stream says of its sources: events tell them anew, with more, so that only the last of it counts.
+#[derive(Default)]
+pub(super) struct Heard {
+    grounding: String,
+    citations: String,
+}
+
+impl Heard {
+    pub fn hear(&mut self, candidate: &Fields<'_>) {
+        for (kept, metadata, lists) in [
+            (&mut self.grounding, GROUNDING, ["groundingChunks"].as_slice()),
+            (&mut self.citations, CITATIONS, LISTS),
+        ] {
+            let Some(json) = names::value(candidate, metadata).filter(|it| it.len() <= HEARD_MAX) else {
+                continue;
+            };
+            let fields = Fields::read(json).unwrap_or_default();
+            // An event may end what others said with nothing.
+            if lists.iter().any(|it| !names::list(&fields, it).is_empty()) {
+                json.clone_into(kept);
+            }
+        }
+    }
+
+    /// As chat's annotations; once.
+    pub fn tell(&mut self, said: &Said) -> Vec<Json> {
+        if self.grounding.is_empty() && self.citations.is_empty() {
+            return Vec::new();
+        }
+        let mut candidate = String::from("{");
+        for (name, kept) in [(GROUNDING, &mut self.grounding), (CITATIONS, &mut self.citations)] {
+            if !kept.is_empty() {
+                candidate.raw_field(name, &std::mem::take(kept));
+            }
+        }
+        candidate.close(b'}');
+        read(&Fields::read(&candidate).unwrap_or_default(), said)
+    }
+}
+
 /// What a candidate says of its sources, as chat's annotations.
 pub(super) fn read(candidate: &Fields<'_>, said: &Said) -> Vec<Json> {
     let mut found = Vec::new();
-    if let Some(grounding) = names::object(candidate, "groundingMetadata") {
+    if let Some(grounding) = names::object(candidate, GROUNDING) {
         grounded(&grounding, said, &mut found);
     }
-    if let Some(metadata) = names::object(candidate, "citationMetadata") {
-        // Older models say `citationSources`.
-        let citations = ["citations", "citationSources"].map(|it| names::list(&metadata, it)).concat();
-        for citation in citations.into_iter().filter_map(Fields::read) {
+    if let Some(metadata) = names::object(candidate, CITATIONS) {
+        let citations = LISTS.iter().flat_map(|it| names::list(&metadata, it));
+        for citation in citations.filter_map(Fields::read) {
             if let Some(uri) = names::value(&citation, "uri") {
                 found.push(annotation(uri, names::value(&citation, "title"), &citation, said));
             }

@@ -2,7 +2,7 @@
 //! stream is complete when each candidate has said why it ended.
 
 use super::candidate::{self, Candidate, Response};
-use super::citation::{self, Said};
+use super::citation::{Heard, Said};
 use super::failure;
 use crate::api::usage::Usage;
 use crate::dialect::event::{Event, Told};
@@ -27,6 +27,8 @@ struct Choice {
     index: u32,
     calls: u32,
     said: Said,
+    /// Told before the end.
+    sources: Heard,
     /// What was told last is a thought, which goes on with the next one.
     is_thinking: bool,
     has_content: bool,
@@ -42,6 +44,8 @@ impl Decoder for Reader {
             return Ok(());
         }
         let response = candidate::read(data)?;
+        // As in a whole answer: what is answered was not refused.
+        let refused = response.blocked.clone().filter(|_| response.candidates.is_empty());
         self.begin(&response, told);
         let mut finishes = false;
         for candidate in response.candidates.into_iter().filter(|it| it.index < CHOICES_MAX) {
@@ -49,7 +53,7 @@ impl Decoder for Reader {
             let failure = self.choice(candidate.index).read(candidate, told);
             self.has_failed |= failure;
         }
-        if let Some(native) = response.blocked {
+        if let Some(native) = refused.filter(|_| !self.choice(0).is_finished) {
             finishes = true;
             self.choice(0).is_finished = true;
             told.push(Event::Finish(candidate::refused(native)).told());
@@ -106,7 +110,10 @@ impl Choice {
         let failure = candidate.failure(self.has_content).filter(|_| !self.is_finished);
         let has_failed = failure.is_some();
         events.extend(candidate.logprobs.map(Event::Logprobs));
-        events.extend(citation::read(&candidate.fields, &self.said).into_iter().map(Event::Citation));
+        self.sources.hear(&candidate.fields);
+        if self.is_finished || candidate.finish.is_some() {
+            events.extend(self.sources.tell(&self.said).into_iter().map(Event::Citation));
+        }
         events.extend(failure.map(Event::Failed));
         if let Some(native) = candidate.finish.filter(|_| !self.is_finished) {
             self.is_finished = true;

@@ -7,6 +7,7 @@ use super::Gemini;
 use crate::api::usage::Usage;
 use crate::dialect::answer::{Answer, Choice, Finish, Reason};
 use crate::dialect::event::{Event, Told};
+use crate::dialect::json::Json;
 use crate::dialect::loss::Losses;
 use crate::dialect::prompt::{Call, Message, Part, Prompt, Role, Seal, ToolResult};
 use crate::dialect::terms::Terms;
@@ -199,6 +200,27 @@ fn a_call_that_the_bound_of_the_answer_cut_says_so() {
 fn a_call_that_says_nothing_is_none() {
     let end = r#"{"candidates":[{"content":{"parts":[{"functionCall":{}}]},"finishReason":"STOP"}]}"#;
     assert_eq!(decoded(&[end.to_owned()])[1..], [Event::Finish(Reason::Stop.into()), Event::End]);
+}
+
+#[test]
+fn sources_told_again_are_told_once_before_the_end() {
+    let metadata =
+        |uri: &str| format!(r#""groundingMetadata":{{"groundingChunks":[{{"web":{{"uri":"{uri}"}}}}]}}"#);
+    let event = |it: String| format!(r#"{{"candidates":[{{{it}}}]}}"#);
+    let told = decoded(&[
+        event(format!(r#""content":{{"parts":[{{"text":"a"}}]}},{}"#, metadata("https://a.example"))),
+        event(metadata("https://b.example")),
+        event(r#""finishReason":"STOP","groundingMetadata":{}"#.to_owned()),
+        r#"{"promptFeedback":{"blockReason":"OTHER"}}"#.to_owned(),
+    ]);
+    let source = r#"{"type":"url_citation","url_citation":{"url":"https://b.example","title":"","start_index":0,"end_index":0}}"#;
+    let rest = [
+        Event::Text("a".into()),
+        Event::Citation(Json::parse(source).unwrap()),
+        Event::Finish(Reason::Stop.into()),
+        Event::End,
+    ];
+    assert_eq!(told[1..], rest);
 }
 
 #[test]
