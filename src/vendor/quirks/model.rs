@@ -242,7 +242,7 @@ fn names(quirk: &QuirkOptions) -> impl Iterator<Item = (&str, bool)> {
 
 fn fields(quirk: &QuirkOptions) -> impl Iterator<Item = &str> {
     let renamed = quirk.rename.keys().chain(quirk.map.keys()).chain(quirk.respell.keys());
-    let bounded = quirk.clamp.keys().chain(quirk.texts.keys());
+    let bounded = quirk.clamp.keys().chain(quirk.texts.keys()).chain(quirk.lists.keys());
     let dropped = quirk.drop.iter().chain(&quirk.drop_quietly);
     // A condition is as good a sign as what it leads to.
     let asked = quirk.when.has.iter().chain(quirk.when.is.keys());

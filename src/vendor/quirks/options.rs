@@ -33,6 +33,8 @@ pub struct QuirkOptions {
     pub clamp: BTreeMap<String, ClampOptions>,
     /// Texts that name somebody or something: a longer one becomes a hash of it, always the same; nobody is told.
     pub texts: BTreeMap<String, TextOptions>,
+    /// Bounds of lists: of a longer one the first elements are sent, and the client is told.
+    pub lists: BTreeMap<String, ListOptions>,
     /// Fields that are always sent so.
     pub set: BTreeMap<String, Value>,
     /// Fields that are sent so where the client says nothing.
@@ -88,6 +90,15 @@ pub struct ClampOptions {
 pub struct TextOptions {
     /// Most characters. 8 to 10,000.
     #[schemars(range(min = 8, max = 10_000))]
+    pub max: usize,
+}
+
+/// The bound of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListOptions {
+    /// Most elements. 1 to 10,000.
+    #[schemars(range(min = 1, max = 10_000))]
     pub max: usize,
 }
 
@@ -329,6 +340,7 @@ impl QuirkOptions {
             keys("rename", self.rename.keys().collect()),
             keys("clamp", self.clamp.keys().collect()),
             keys("texts", self.texts.keys().collect()),
+            keys("lists", self.lists.keys().collect()),
             keys("set", self.set.keys().collect()),
             keys("default", self.default.keys().collect()),
             keys("map", self.map.keys().collect()),

@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::body::Body;
 use super::options::{
-    ClampOptions, MessageOptions, QuirkOptions, ReasoningOptions, TextOptions, ToolOptions, WhenOptions,
+    ClampOptions, ListOptions, MessageOptions, QuirkOptions, ReasoningOptions, TextOptions, ToolOptions,
+    WhenOptions,
 };
 use super::reasoning;
-use super::value::{clamped, shortened, word_of};
+use super::value::{clamped, cut, shortened, word_of};
 use crate::dialect::Dialect;
 use crate::dialect::loss::{Losses, is_harmless, word_of as word};
 
@@ -22,6 +23,7 @@ struct FieldRule<'a> {
     drop: Option<bool>,
     clamp: Option<&'a ClampOptions>,
     text: Option<&'a TextOptions>,
+    list: Option<&'a ListOptions>,
     map: Option<&'a BTreeMap<String, Value>>,
     respell: Option<&'a BTreeMap<String, Value>>,
     set: Option<&'a Value>,
@@ -59,6 +61,7 @@ impl<'a> Rules<'a> {
         quirk.drop_quietly.iter().for_each(|name| self.rule(name).drop = Some(true));
         quirk.clamp.iter().for_each(|(name, it)| self.rule(name).clamp = Some(it));
         quirk.texts.iter().for_each(|(name, it)| self.rule(name).text = Some(it));
+        quirk.lists.iter().for_each(|(name, it)| self.rule(name).list = Some(it));
         quirk.map.iter().for_each(|(name, it)| self.rule(name).map = Some(it));
         quirk.respell.iter().for_each(|(name, it)| self.rule(name).respell = Some(it));
         quirk.set.iter().for_each(|(name, it)| self.rule(name).set = Some(it));
@@ -130,6 +133,7 @@ impl<'a> Rules<'a> {
         let respelt = rule.respell.and_then(|it| it.get(&said));
         let mapped = rule.map.and_then(|it| it.get(&said));
         let clamped = rule.clamp.and_then(|it| clamped(field.now(), it));
+        let clamped = clamped.or_else(|| cut(field.now(), rule.list?.max));
         if (respelt.is_none() && mapped.is_some()) || clamped.is_some() {
             losses.add(field.name.to_owned());
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::options::ClampOptions;
-use crate::api::fields::{quoted, text};
+use crate::api::fields::{elements, quoted, text};
 
 /// What a value of a quirk is called where one of a request is by [`crate::dialect::loss::word_of`].
 pub(super) fn word_of(value: &Value) -> Cow<'_, str> {
@@ -26,6 +26,13 @@ pub(super) fn clamped(value: &str, bounds: &ClampOptions) -> Option<String> {
     };
     // Without `.0`, for some bounds are of whole numbers.
     Some(bound.to_string())
+}
+
+/// The first `max` elements of a list; none where it has no more, or is no list.
+pub(super) fn cut(value: &str, max: usize) -> Option<String> {
+    let list = Some(value).filter(|it| it.starts_with('[')).and_then(elements)?;
+    let kept: Vec<&str> = list.get(..max)?.iter().map(|it| it.get()).collect();
+    (list.len() > max).then(|| format!("[{}]", kept.join(",")))
 }
 
 /// The hash that stands for a text of more than `max` characters; none where it is short enough, or no text. It is always

@@ -82,3 +82,18 @@ fn a_name_that_is_too_long_is_sent_as_a_hash() {
     assert_eq!((key.len(), key == sent("openai/gpt-5.5", "prompt_cache_key", 66)), (64, false));
     stays("deepseek/deepseek-flash", &body("user", 1000));
 }
+
+#[test]
+fn of_more_stop_sequences_than_are_taken_the_first_are_sent() {
+    let stop = |it: &str| format!(r#"{{"stop":{it}}}"#);
+    for target in ["openai/gpt-4o", "azure/gpt-5.5"] {
+        check(target, &stop(r#"["a","b", "c","d","e"]"#), &stop(r#"["a","b","c","d"]"#), "stop");
+        stays(target, &stop(r#"["a", "b","c","d"]"#));
+        stays(target, &stop("\"a\""));
+    }
+    for target in ["openai/o3", "openai/gpt-5-mini"] {
+        check(target, &stop("\"a\""), "{}", "stop");
+    }
+    stays("openai/o3-mini", &stop("\"a\""));
+    stays("deepseek/deepseek-flash", &stop(r#"["a","b","c","d","e"]"#));
+}
