@@ -1,6 +1,7 @@
 //! A client's call that asks a model to speak: in its own words, and as a chat completion once somebody needs that. What
 //! each target is told of it says `upstream::asked`.
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use crate::api::edit::joined;
 use crate::api::request::{self, RequestScan};
 use crate::dialect::loss::{Losses, name_of, name_of_tool};
-use crate::dialect::prompt::{Message, Part, Prompt, Tool};
+use crate::dialect::prompt::{Media, MediaKind, Message, Part, Prompt, Source, Tool};
 use crate::dialect::terms::Terms;
 use crate::dialect::{Dialect, Frame, VendorDialect, ids, seal};
 use crate::error::{Error, Kind, Origin};
@@ -108,7 +109,7 @@ impl Wording {
         let mut losses = Losses::default();
         // Parts of its own a chat client knows to be its vendor's.
         if self.dialect != Dialect::Chat {
-            prompt.messages.retain_mut(|it| bare_message(it, &mut losses));
+            prompt.messages.retain_mut(|it| bare_message(it, self.dialect, &mut losses));
         }
         let has_own = !losses.is_empty() || !prompt.extra.is_empty() || prompt.tools.iter().any(is_own);
         if !has_own || self.dialect == Dialect::Completions {
@@ -134,30 +135,35 @@ impl Wording {
 }
 
 /// Leaves the parts out of `message` that only the client's own dialect knows; false where there were no others.
-fn bare_message(message: &mut Message, losses: &mut Losses) -> bool {
+fn bare_message(message: &mut Message, dialect: Dialect, losses: &mut Losses) -> bool {
     let before = message.parts.len();
-    bare_parts(&mut message.parts, losses);
+    bare_parts(&mut message.parts, dialect, losses);
     before == 0 || !message.parts.is_empty()
 }
 
-fn bare_parts(parts: &mut Vec<Part>, losses: &mut Losses) {
-    parts.retain_mut(|it| match it {
-        Part::Other(_) => {
-            losses.add(name_of(it));
-            false
+fn bare_parts(parts: &mut Vec<Part>, dialect: Dialect, losses: &mut Losses) {
+    parts.retain_mut(|it| {
+        if let Part::Result(result) = it {
+            bare_parts(&mut result.parts, dialect, losses);
         }
-        Part::Result(result) => {
-            result.parts.retain(|it| {
-                let is_own = matches!(it, Part::Other(_));
-                if is_own {
-                    losses.add(name_of(it));
-                }
-                !is_own
-            });
-            true
-        }
-        _ => true,
+        let own = own(it, dialect);
+        let is_own = own.is_some();
+        own.into_iter().for_each(|it| losses.add(it));
+        !is_own
     });
+}
+
+/// What a part is called that means nothing to vendors of chat. Files are kept at the vendor of their dialect: OpenAI's chat
+/// takes its own documents by their ids, but no pictures.
+fn own(part: &Part, dialect: Dialect) -> Option<Cow<'static, str>> {
+    match part {
+        Part::Media(Media { source: Source::File(_), kind, .. }) => {
+            let is_known = dialect == Dialect::Responses && *kind == MediaKind::Document;
+            (!is_known).then_some("messages[].content[file_id]".into())
+        }
+        Part::Other(_) => Some(name_of(part)),
+        _ => None,
+    }
 }
 
 fn written(prompt: &Prompt) -> Result<Chat, Error> {
@@ -175,4 +181,31 @@ pub(super) fn chat_writer() -> &'static dyn VendorDialect {
 pub(super) fn mute(dialect: Dialect) -> Error {
     let message = format!("The gateway has no words for `{}` here.", dialect.as_str());
     Error::new(Kind::Internal, Origin::Gateway, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::fields::Fields;
+
+    #[test]
+    fn files_kept_elsewhere_are_not_told_to_vendors_of_chat() {
+        let check = |dialect: Dialect, asked: &str, chat: &str, losses: &str| {
+            let frame = Frame { asked: Bytes::copy_from_slice(asked.as_bytes()), ..Frame::default() };
+            let wording = Wording::new(dialect, frame, false);
+            let (bare, lost) = wording.bare_chat().unwrap();
+            let messages = Fields::of_bytes(&bare.body).and_then(|it| it.value("messages"));
+            assert_eq!(messages, Some(chat), "{asked}");
+            assert_eq!(lost.map(|it| it.names().join(" ")).unwrap_or_default(), losses, "{asked}");
+        };
+        let anthropic = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[
+            {"type":"text","text":"q"},{"type":"image","source":{"type":"file","file_id":"file_a"}},
+            {"type":"document","source":{"type":"file","file_id":"file_b"}}]}]}"#;
+        let told = r#"[{"role":"user","content":"q"}]"#;
+        check(Dialect::Anthropic, anthropic, told, "messages[].content[file_id]");
+        let responses = r#"{"model":"m","input":[{"role":"user","content":[
+            {"type":"input_file","file_id":"file-a"},{"type":"input_image","file_id":"file-b"}]}]}"#;
+        let told = r#"[{"role":"user","content":[{"type":"file","file":{"file_id":"file-a"}}]}]"#;
+        check(Dialect::Responses, responses, told, "messages[].content[file_id]");
+    }
 }
