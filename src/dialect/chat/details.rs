@@ -14,6 +14,9 @@ use crate::dialect::Dialect;
 use crate::dialect::prompt::{Part, Seal, Thought};
 use crate::dialect::read::{count_of, text_of};
 
+/// OpenRouter's word where nobody named the format.
+const FORMAT_UNKNOWN: &str = "unknown";
+
 /// One element of the list.
 #[derive(Debug)]
 pub struct Detail<'a> {
@@ -39,8 +42,13 @@ fn dialect_of(format: &str) -> Dialect {
 impl<'a> Detail<'a> {
     fn read(json: &'a str) -> Option<Self> {
         let fields = Fields::read(json)?;
-        let dialect = dialect_of(&fields.text("format").unwrap_or_default());
         let (signature, data) = (text_of(&fields, "signature"), text_of(&fields, "data"));
+        let dialect = match fields.text("format").filter(|it| !it.is_empty()) {
+            // Clients that join the pieces of a stream may keep the first one's fields, and lose the format that came with
+            // the signature. It is Anthropic's models that sign what can be read.
+            None if signature.is_some() && fields.value("text").is_some() => Dialect::Anthropic,
+            format => dialect_of(&format.unwrap_or_default()),
+        };
         let is_whole = signature.is_none() && dialect != Dialect::Gemini;
         let data = signature.or(data).filter(|it| !it.is_empty());
         let summary = fields.value("summary");
@@ -171,7 +179,7 @@ pub fn write(
         ink.text_if(field, text);
         if let Some(seal) = seal.filter(|_| signs) {
             ink.text_field("signature", &seal.data);
-            write_format(ink, seal);
+            ink.text_field("format", seal.dialect.seals().unwrap_or(FORMAT_UNKNOWN));
         }
         ink.text_if("id", id);
         ink.number_field("index", index).close(b'}');

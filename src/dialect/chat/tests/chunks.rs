@@ -95,6 +95,8 @@ fn reasoning_is_found_wherever_it_stands() {
     let details = r#"{"reasoning":"a","reasoning_details":[{"type":"reasoning.text","text":"a","index":0}]}"#;
     let signed = r#"{"reasoning_details":[{"type":"reasoning.text","signature":"s","format":"anthropic-claude-v1","index":0}]}"#;
     check(&[details, details, signed], "thought a; … a; seal anthropic s false");
+    let merged = r#"{"reasoning_details":[{"type":"reasoning.text","text":"aa","signature":"s","index":0}]}"#;
+    check(&[merged], "thought aa; seal anthropic s false");
     let mistral = r#"{"content":[{"type":"thinking","thinking":[{"type":"text","text":"a"}]},{"type":"text","text":"b"}]}"#;
     check(&[mistral], "thought a; text b");
     let whole = r#"{"reasoning_details":[{"type":"reasoning.encrypted","data":"d","id":"rs","format":"openai-responses-v1"}]}"#;
