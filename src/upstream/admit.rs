@@ -20,8 +20,8 @@ use crate::upstream::reading::Reading;
 use crate::upstream::relay::{Relay, RelayOptions};
 use crate::upstream::throughput::Throughput;
 use crate::upstream::translation::{self, Listener, Translation};
-use crate::vendor::failure::says_why;
-use crate::vendor::filtered::is_filtered;
+use crate::vendor::failure::{is_bare_error, says_why};
+use crate::vendor::filtered::{is_broken_off, is_filtered};
 use crate::vendor::stream::StreamShape;
 
 const EMPTIED: &str = "The upstream's moderation left nothing of the answer.";
@@ -55,10 +55,9 @@ impl AttemptOn<'_> {
         if EVENT_STREAMS.iter().any(|it| content_type.starts_with(it)) {
             let held = self.more && self.call.body.is_whole();
             let mut relay = Box::new(self.relay(body, place, encoded, held));
-            if held {
-                commit::first_content(&mut relay, self.deadline.min(first_content), reading).await?;
-            } else {
-                commit::first_sign(&mut relay, reading).await?;
+            match held {
+                true => commit::first_content(&mut relay, self.deadline.min(first_content), reading).await?,
+                false => commit::first_sign(&mut relay, reading).await?,
             }
             return Ok(AnswerBody::Events(relay));
         }
@@ -67,6 +66,7 @@ impl AttemptOn<'_> {
         }
         let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
         let answer = commit::whole_answer(self.upstream, head, body, place, hold).await;
+        let answer = answer.and_then(|it| self.no_failure(it, &head.headers));
         let answer = answer.map_err(|it| self.reworded(it, encoded))?;
         let answer = self.in_words_of_chat(answer, encoded, &head.headers)?;
         if let AnswerBody::Whole(bytes) = &answer {
@@ -106,6 +106,16 @@ impl AttemptOn<'_> {
             hears: self.heard,
         };
         Relay::new(options, std::sync::Arc::clone(self.upstream), body, place)
+    }
+
+    /// An answer of a model's that is none: an error by itself, or one before its first word.
+    fn no_failure(&self, answer: AnswerBody, headers: &HeaderMap) -> Result<AnswerBody, Error> {
+        let (AnswerBody::Whole(bytes), Some(_)) = (&answer, &self.call.wording) else { return Ok(answer) };
+        if !is_broken_off(bytes) && !is_bare_error(bytes) {
+            return Ok(answer);
+        }
+        let names_model = self.call.names_model();
+        Err(commit::read_failure(self.upstream, StatusCode::OK, headers, bytes, names_model).0)
     }
 
     /// A vendor's error without the words of a dialect that its client does not speak.

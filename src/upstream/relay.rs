@@ -310,6 +310,12 @@ impl Relay {
                 self.failure = Some(self.vendor_error(&said));
                 return Ok(self.splitter.take());
             }
+            if facts.broken {
+                let said = Bytes::copy_from_slice(&data);
+                self.splitter.accept();
+                self.failure = Some(self.vendor_error(&said));
+                return Ok(self.splitter.take());
+            }
             if let Some(said) = &mut self.said {
                 said.hear(&data);
             }

@@ -101,9 +101,20 @@ const FILTER_WORDS: [&str; 8] = [
     "content was flagged",
 ];
 
-/// Sentences of a 400 that is about our key, or where it is used from: Google's and xAI's.
-const KEY_WORDS: [&str; 4] =
-    ["api key not valid", "api key not found", "incorrect api key", "user location is not supported"];
+/// Sentences of a 400 that is about our key, its account, or where it is used from.
+const KEY_WORDS: [&str; 6] = [
+    // Google, xAI
+    "api key not valid",
+    "api key not found",
+    "incorrect api key",
+    "user location is not supported",
+    // Anthropic
+    "credit balance is too low",
+    "organization has been disabled",
+];
+
+/// Codes of the same: Google's for a wrong key, DashScope's for an account in arrears.
+const KEY_CODES: [&str; 2] = ["API_KEY_INVALID", "Arrearage"];
 
 /// The cause that another target may not share, if the words name one. `status`: the vendor's, or the one that an error
 /// inside a 200 would have had.
@@ -134,10 +145,10 @@ pub fn of_content(said: &Said, status: u16) -> Option<Kind> {
     says(&CONTEXT_WORDS).then_some(Kind::ContextLength)
 }
 
-/// Whether a 400 says that the key is wrong.
+/// Whether a 400 says that the key is wrong, or its account without credit.
 pub fn is_about_the_key(said: &Said) -> bool {
     let message = said.message.as_deref().unwrap_or_default().to_ascii_lowercase();
-    said.reason.as_deref() == Some("API_KEY_INVALID") || KEY_WORDS.iter().any(|it| message.contains(it))
+    said.codes().any(|it| KEY_CODES.contains(&it)) || KEY_WORDS.iter().any(|it| message.contains(it))
 }
 
 /// Whether a 403 withholds one model only: Bedrock of a model that is not enabled, or that no policy of the role allows,

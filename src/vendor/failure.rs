@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use memchr::memmem::Finder;
 use serde_json::Value;
 
+use crate::dialect::chat;
 use crate::error::{Error, Kind, Origin};
 use crate::names::UpstreamId;
 use crate::vendor::cause;
@@ -108,7 +109,7 @@ impl Failure<'_> {
         }
         match status {
             400 | 403 | 404 if matches!(code, "model_not_found" | "20012") => self.missing(),
-            400 if cause::is_about_the_key(said) => Kind::KeyRefused,
+            200 | 400 if cause::is_about_the_key(said) => Kind::KeyRefused,
             // The account may use others.
             403 if cause::is_about_a_model(said) => self.missing(),
             401..=403 => Kind::KeyRefused,
@@ -118,8 +119,8 @@ impl Failure<'_> {
             }
             429 => Kind::RateLimited,
             404 => self.missing(),
-            // 408 and 425 ask for another try; 498 is Groq's "no capacity".
-            408 | 425 | 498 => Kind::VendorFailed,
+            // 408 and 425 ask for another try; 424 is Bedrock's for a model that failed, 498 Groq's "no capacity".
+            408 | 424 | 425 | 498 => Kind::VendorFailed,
             400..=499 => Kind::BadRequest,
             _ => Kind::VendorFailed,
         }
@@ -153,6 +154,7 @@ impl Failure<'_> {
         match kind {
             Kind::KeyRefused => StatusCode::BAD_GATEWAY,
             Kind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            _ if self.status == StatusCode::FAILED_DEPENDENCY => StatusCode::BAD_GATEWAY,
             _ if self.status.is_client_error() || self.status.is_server_error() => self.status,
             Kind::ContextLength | Kind::ContentFilter => StatusCode::BAD_REQUEST,
             _ => {
@@ -196,8 +198,17 @@ fn said(body: &[u8]) -> Said {
                 && json.is_object(),
             ..fields(object)
         },
-        None => fields(whole),
+        None => {
+            let said = fields(whole);
+            Said { message: said.message.or_else(|| end_of(whole)), ..said }
+        }
     }
+}
+
+/// The word with which a vendor ended an answer that it could not give.
+fn end_of(answer: &Value) -> Option<String> {
+    let word = answer.pointer("/choices/0/finish_reason")?.as_str()?;
+    Some(format!("The upstream ended its answer with `{word}`."))
 }
 
 fn fields(object: &Value) -> Said {
@@ -251,6 +262,16 @@ pub fn is_error_in_success(body: &[u8]) -> bool {
         || json.get("object").is_some_and(|it| it == "response");
     let status = json.pointer("/base_resp/status_code").and_then(Value::as_i64).unwrap_or(0);
     (error && !answered) || status != 0
+}
+
+/// Where an answer of a model's stands, in each dialect; one of them is soon found.
+static ANSWERS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| {
+    [&b"\"choices\""[..], b"\"content\"", b"\"candidates\"", b"\"output\""].map(Finder::new)
+});
+
+/// Whether a 200 that should be a model's answer is an error by itself, as SiliconFlow's and Cerebras' are.
+pub fn is_bare_error(body: &[u8]) -> bool {
+    ANSWERS.iter().all(|it| it.find(body).is_none()) && chat::tells_error(body)
 }
 
 #[cfg(test)]

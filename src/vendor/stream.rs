@@ -7,7 +7,9 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::api::fields::{Fields, elements};
 use crate::api::usage::{ServiceTier, Usage, UsageBody, lenient_tier, lenient_usage};
+use crate::dialect::chat;
 use crate::vendor::filled::Filled;
 
 /// Whose events these are.
@@ -38,8 +40,10 @@ pub struct EventFacts {
     pub service_tier: Option<ServiceTier>,
     /// Usage and nothing else (`"choices":[]`).
     pub usage_only: bool,
-    /// The event is an error object.
+    /// The event is an error object, or ends the answer with one.
     pub error: bool,
+    /// It says something, and ends the answer with an error all the same.
+    pub broken: bool,
     /// Bytes of text it brings, for estimates; a skim does not look.
     pub text_bytes: usize,
 }
@@ -47,6 +51,7 @@ pub struct EventFacts {
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"error\""));
 static FINISH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"finish_reason\""));
+static CHOICES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"choices\""));
 static TYPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"type\""));
 
 impl StreamShape {
@@ -66,7 +71,8 @@ impl StreamShape {
         let worth_reading = match self {
             StreamShape::Opaque => holds(&USAGE, data),
             StreamShape::Chunks => {
-                data == b"[DONE]" || holds(&FINISH, data) || holds(&USAGE, data) || holds(&ERROR, data)
+                let says_more = [&FINISH, &USAGE, &ERROR].iter().any(|it| holds(it, data));
+                says_more || data == b"[DONE]" || !holds(&CHOICES, data)
             }
             StreamShape::Responses => holds(&USAGE, data) || holds(&ERROR, data) || is_decisive(data),
         };
@@ -182,6 +188,8 @@ fn read_chunk(data: &[u8]) -> EventFacts {
     let text_bytes = choices.iter().map(|it| it.text.0).chain(deltas.map(Delta::text_bytes)).sum();
     let says_something = text_bytes > 0;
     let content = finished || says_something;
+    let fails = finished && fails_at_the_end(data);
+    let is_bare = choices.is_empty() && chunk.usage.is_none();
     let usage = chunk
         .usage
         .or_else(|| choices.iter().find_map(|it| it.usage))
@@ -193,9 +201,20 @@ fn read_chunk(data: &[u8]) -> EventFacts {
         usage_only: choices.is_empty() && chunk.usage.is_some(),
         usage: usage.and_then(|it| it.usage()),
         service_tier: chunk.service_tier.or_else(|| usage?.service_tier()),
-        error: !says_something && chunk.error.is_some_and(|it| is_error_value(it.get())),
+        error: !says_something
+            && (fails
+                || chunk.error.is_some_and(|it| is_error_value(it.get()))
+                || (is_bare && chat::tells_error(data))),
+        broken: says_something && fails,
         text_bytes,
     }
+}
+
+/// Whether a choice ends for a failure of the vendor's. Read of events that end one only.
+fn fails_at_the_end(data: &[u8]) -> bool {
+    let choices = Fields::of_bytes(data).and_then(|it| elements(it.value("choices")?));
+    let mut choices = choices.unwrap_or_default().into_iter().filter_map(|it| Fields::read(it.get()));
+    choices.any(|it| chat::finish::failure(&it).is_some())
 }
 
 /// `"error": null`, `{}` and `""` are no errors.
@@ -238,136 +257,10 @@ fn read_response_event(data: &[u8]) -> EventFacts {
         service_tier: event.response.and_then(|it| it.service_tier),
         usage_only: false,
         error,
+        broken: false,
         text_bytes: event.delta.0,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(shape: StreamShape, data: &str, words: &str) {
-        let facts = shape.read(data.as_bytes());
-        let mut said = Vec::new();
-        for (word, is) in [
-            ("content", facts.content),
-            ("finished", facts.finished),
-            ("done", facts.done),
-            ("usage", facts.usage.is_some()),
-            ("only", facts.usage_only),
-            ("error", facts.error),
-        ] {
-            if is {
-                said.push(word);
-            }
-        }
-        assert_eq!(said.join(" "), words, "{data}");
-        if facts.content || facts.done {
-            let skimmed = shape.skim(data.as_bytes());
-            assert_eq!(
-                (skimmed.finished, skimmed.done, skimmed.usage, skimmed.error),
-                (facts.finished, facts.done, facts.usage, facts.error),
-                "skim of {data}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_chunk_is_content_only_when_it_says_something() {
-        let chunks = StreamShape::Chunks;
-        check(chunks, "[DONE]", "finished done");
-        check(
-            chunks,
-            r#"{"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
-            "",
-        );
-        check(chunks, r#"{"choices":[{"delta":{"role":"assistant","content":null}}],"usage":null}"#, "");
-        check(chunks, r#"{"choices":[],"prompt_filter_results":[]}"#, "");
-        check(chunks, r#"{"choices":[{"delta":{"content":"hi"}}]}"#, "content");
-        check(
-            chunks,
-            r#"{"choices":[{"delta":{"content":"[DONE] \"usage\": {} \"error\":1"}}],"usage":null}"#,
-            "content",
-        );
-        check(chunks, r#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#, "content");
-        check(chunks, r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#, "content");
-        check(chunks, r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, "content finished");
-        check(chunks, r#"{"choices":[{"text":"old"}]}"#, "content");
-        check(chunks, r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#, "usage only");
-        check(
-            chunks,
-            r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":1}}"#,
-            "content finished usage",
-        );
-        check(
-            chunks,
-            r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"x_groq":{"usage":{"prompt_tokens":1}}}"#,
-            "content finished usage",
-        );
-        check(chunks, r#"{"error":{"message":"no"}}"#, "error");
-        check(chunks, r#"{"error":null,"choices":[{"delta":{"content":"a"}}]}"#, "content");
-        check(chunks, "not json", "content");
-        let both = r#"{"error":{"code":502},"choices":[{"delta":{"content":""},"finish_reason":"error"}]}"#;
-        check(chunks, both, "content finished error");
-    }
-
-    #[test]
-    fn the_text_of_an_event_is_measured_wherever_it_stands() {
-        let measure = |shape: StreamShape, data: &str, bytes| {
-            assert_eq!(shape.read(data.as_bytes()).text_bytes, bytes, "{data}");
-        };
-        let chunks = StreamShape::Chunks;
-        measure(chunks, r#"{"choices":[{"delta":{"role":"assistant","content":"hello"}}]}"#, 5);
-        measure(chunks, r#"{"choices":[{"delta":{"reasoning":"hm","reasoning_content":"hm"}}]}"#, 2);
-        measure(chunks, r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#, 0);
-        measure(chunks, r#"{"choices":[{"text":"old"},{"text":"er"}]}"#, 5);
-        let tool =
-            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":"}}]}}]}"#;
-        measure(chunks, tool, 6);
-        measure(StreamShape::Responses, r#"{"type":"response.output_text.delta","delta":"abc"}"#, 3);
-        measure(StreamShape::Opaque, "12345", 5);
-    }
-
-    #[test]
-    fn of_other_events_the_usage_is_read() {
-        let opaque = StreamShape::Opaque;
-        let image = r#"{"type":"image_generation.completed","b64_json":"AA","usage":{"input_tokens":3,"output_tokens":4}}"#;
-        check(opaque, image, "content usage");
-        check(opaque, r#"{"type":"image_generation.partial_image","b64_json":"AA"}"#, "content");
-        check(opaque, r#"{"text":"\"usage\":{}","usage":null}"#, "content");
-        check(opaque, r#"{"usage":{"type":"duration","seconds":9}}"#, "content");
-        check(opaque, "no JSON, \"usage\": 3", "content");
-    }
-
-    #[test]
-    fn responses_events_are_read_by_their_type() {
-        let responses = StreamShape::Responses;
-        check(responses, r#"{"type":"response.created","response":{"usage":null}}"#, "");
-        check(responses, r#"{"type":"response.output_text.delta","delta":"a"}"#, "content");
-        check(
-            responses,
-            r#"{"type":"response.completed","response":{"error":null,"usage":{"input_tokens":3,"output_tokens":4}}}"#,
-            "content finished done usage",
-        );
-        check(
-            responses,
-            r#"{"type":"response.failed","response":{"error":{"code":"server_error"}}}"#,
-            "error",
-        );
-        check(responses, r#"{"type":"error","message":"no"}"#, "error");
-        let incomplete = r#"{"type":"response.incomplete","response":{"usage":null}}"#;
-        check(responses, incomplete, "content finished done");
-    }
-
-    #[test]
-    fn the_tier_is_read_with_the_usage() {
-        let check = |shape: StreamShape, data: &str| {
-            assert_eq!(shape.skim(data.as_bytes()).service_tier, Some(ServiceTier::Priority), "{data}");
-        };
-        let usage = r#""usage":{"prompt_tokens":1}"#;
-        check(StreamShape::Chunks, &format!(r#"{{"choices":[],{usage},"service_tier":"priority"}}"#));
-        check(StreamShape::Chunks, r#"{"choices":[],"usage":{"prompt_tokens":1,"service_tier":"priority"}}"#);
-        let response = format!(r#""response":{{"service_tier":"priority",{usage}}}"#);
-        check(StreamShape::Responses, &format!(r#"{{"type":"response.completed",{response}}}"#));
-    }
-}
+mod tests;

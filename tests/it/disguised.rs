@@ -125,3 +125,52 @@ async fn a_last_error_without_its_blank_line_is_read_and_not_passed_on() {
         assert_eq!(gateway.stream("smart").await.text(), stream_of("from b") + DONE);
     }
 }
+
+/// Errors without an `error` in them: SiliconFlow's, Cerebras', FastAPI's, vLLM's, MiniMax'; and ends for a failure.
+const BARE: [&str; 7] = [
+    r#"{"code":50505,"message":"it said why","data":null}"#,
+    r#"{"message":"it said why","type":"server_error","param":null,"code":"x"}"#,
+    r#"{"detail":"it said why"}"#,
+    r#"{"object":"error","message":"it said why","type":"x","param":null,"code":500}"#,
+    r#"{"id":"m","choices":null,"base_resp":{"status_code":1008,"status_msg":"it said why"}}"#,
+    r#"{"id":"g","choices":[{"index":0,"delta":{"content":""},"finish_reason":"network_error"}]}"#,
+    r#"{"id":"d","choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}"#,
+];
+
+#[tokio::test]
+async fn a_bare_error_moves_on_before_content_and_is_told_behind_it() {
+    for said in BARE {
+        let begun = Reply::stream([delta("par"), event(said)]).done();
+        let a = Vendor::with([Reply::stream([role(), event(said)]).done(), begun]).await;
+        let b = Vendor::with([Reply::stream([stream_of("from b")]).done()]).await;
+        let yaml = over(&[("a", &a.url()), ("b", &b.url())], "");
+        let gateway = Gateway::start(&yaml).await;
+        assert_eq!(gateway.stream("smart").await.text(), stream_of("from b") + DONE, "{said}");
+        let error = last_words(&gateway.stream("smart").await.text(), &delta("par"));
+        let why = error["message"].as_str().unwrap();
+        assert!(why == "it said why" || why.starts_with("The upstream ended its answer with"), "{error}");
+        let line = gateway.call_line(1).await;
+        assert_eq!((&line["ended"], &line["error"]), (&"cut".into(), &"vendor_failed".into()), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_bare_error_moves_on() {
+    for said in BARE {
+        let a = Vendor::with([Reply::json(200, said.replace("delta", "message"))]).await;
+        let b = Vendor::with([Reply::chat("from b")]).await;
+        let gateway = Gateway::start(&over(&[("a", &a.url()), ("b", &b.url())], "")).await;
+        assert_eq!(gateway.chat("smart").await.served_by(), ("b", "2"), "{said}");
+    }
+}
+
+/// What stands beside the failed end is content, and passes as it came.
+#[tokio::test]
+async fn content_beside_a_failed_end_passes_as_it_came() {
+    let last =
+        event(r#"{"choices":[{"index":0,"delta":{"content":"tial"},"finish_reason":"network_error"}]}"#);
+    let a = Vendor::with([Reply::stream([delta("par"), last.clone()]).done()]).await;
+    let gateway = Gateway::start(&over(&[("a", &a.url())], "")).await;
+    last_words(&gateway.stream("smart").await.text(), &(delta("par") + &last));
+    assert_eq!(gateway.call_line(0).await["ended"], "cut");
+}

@@ -1,7 +1,7 @@
 //! Reads the chunks of a streamed chat completion, whoever sends them.
 
 use super::choice::ChoiceHeard;
-use super::{failed, sources, usage};
+use super::{failed, finish, sources, usage};
 use crate::api::fields::{Fields, elements};
 use crate::dialect::event::{Event, Told};
 use crate::dialect::read::{count_of, text_of};
@@ -67,7 +67,8 @@ impl ChunkDecoder {
         for choice in &choices {
             self.heard(choice)?.read(choice, told)?;
         }
-        if let Some(error) = failed::read(name, fields) {
+        let failed = failed::read(name, fields).or_else(|| choices.iter().find_map(finish::failure));
+        if let Some(error) = failed {
             self.ended = true;
             told.push(Event::Failed(error).told());
             return Ok(());

@@ -21,9 +21,24 @@ pub fn read(name: &str, fields: &Fields) -> Option<ErrorSaid> {
         let message = text_of(&told, "status_msg").unwrap_or_default();
         return Some(ErrorSaid { code: Some(code.to_owned()), ..of_text(message) });
     }
-    let is_flat = fields.text("object").as_deref() == Some("error") || name == "error";
-    (is_flat && fields.value("choices").is_none()).then(|| of_object(fields, fields))
+    is_flat(name, fields).then(|| of_object(fields, fields))
 }
+
+/// Whether the event itself is the error: SiliconFlow's `code` and `message`, Cerebras' and vLLM's, FastAPI's `detail`.
+/// Not where it says anything of an answer, or that all is well, as Spark's `code` 0 does.
+fn is_flat(name: &str, fields: &Fields) -> bool {
+    let has = |name: &&str| fields.value(name).is_some();
+    if ANSWERED.iter().any(has) || matches!(fields.value("code"), Some("0" | "\"0\"" | "200" | "\"200\"")) {
+        return false;
+    }
+    let says = |name: &&str| fields.value(name).is_some_and(|it| it.len() > 2 && it.starts_with('"'));
+    let is_named = fields.text("object").as_deref() == Some("error") || name == "error";
+    is_named || ["message", "msg"].iter().any(says) || ["detail", "code"].iter().any(has)
+}
+
+/// Fields of an answer, in any dialect.
+const ANSWERED: [&str; 7] =
+    ["choices", "usage", "x_groq", "prompt_filter_results", "output", "content", "candidates"];
 
 fn of_text(message: String) -> ErrorSaid {
     ErrorSaid::of(STATUS_UNKNOWN, message)
@@ -38,7 +53,8 @@ fn of_object(error: &Fields, event: &Fields) -> ErrorSaid {
     });
     let error_type = kind.filter(|it| !it.is_empty()).unwrap_or_else(|| "server_error".to_owned());
     let status = stated.unwrap_or_else(|| status_of(&error_type, code.as_deref().unwrap_or_default()));
-    let message = text_of(error, "message").or_else(|| text_of(error, "msg")).unwrap_or_default();
+    let message =
+        ["message", "msg", "detail"].into_iter().find_map(|it| text_of(error, it)).unwrap_or_default();
     ErrorSaid { status, message, error_type, code, param: text_of(error, "param"), retry_after: None }
 }
 

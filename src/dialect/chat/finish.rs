@@ -2,6 +2,7 @@
 
 use crate::api::fields::Fields;
 use crate::api::ink::Ink;
+use crate::dialect::ErrorSaid;
 use crate::dialect::answer::{Finish, Reason};
 use crate::dialect::read::text_of;
 
@@ -23,13 +24,22 @@ pub fn read(choice: &Fields, called: bool) -> Option<Finish> {
     })
 }
 
+/// What vendors say when they ran out of something, or lost what they had: DeepSeek, GLM, and Mistral and OpenRouter.
+pub const FAILED: [&str; 3] = ["insufficient_system_resource", "network_error", "error"];
+
+/// The failure that a choice ends with, where it does.
+pub fn failure(choice: &Fields) -> Option<ErrorSaid> {
+    let word = choice.text("finish_reason").filter(|it| FAILED.contains(&it.as_ref()))?;
+    Some(ErrorSaid::of(502, format!("The upstream ended its answer with `{word}`.")))
+}
+
 fn reason(word: &str) -> Reason {
     match word.to_ascii_lowercase().as_str() {
         "length" | "max_tokens" | "max_output_tokens" | "model_length" | "model_context_window_exceeded" => {
             Reason::Length
         }
-        // The vendor ran out of something: the answer is cut, and is not to pass for a whole one.
-        "insufficient_system_resource" | "network_error" | "error" => Reason::Length,
+        // The answer is cut, and is not to pass for a whole one.
+        word if FAILED.contains(&word) => Reason::Length,
         "tool_calls" | "function_call" | "tool_use" | "tool_call" => Reason::ToolCalls,
         "content_filter" | "sensitive" | "safety" | "refusal" | "recitation" | "prohibited_content" => {
             Reason::ContentFilter

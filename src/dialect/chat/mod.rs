@@ -19,7 +19,7 @@ mod decode;
 mod details;
 pub(super) mod encode;
 pub(super) mod failed;
-pub(super) mod finish;
+pub mod finish;
 mod media;
 mod messages;
 pub(super) mod prompt;
@@ -37,6 +37,7 @@ use super::loss::Losses;
 use super::prompt::{Message, Prompt};
 use super::terms::Terms;
 use super::{Aside, ClientDialect, Decoder, Encoder, ErrorSaid, Frame, NoAnswer, VendorDialect};
+use crate::api::fields::Fields;
 use crate::error::Error;
 
 pub struct Chat;
@@ -44,6 +45,11 @@ pub struct Chat;
 /// Appends messages to a list of such, each as a JSON object.
 pub fn write_messages(list: &mut Vec<u8>, messages: &[Message]) {
     messages.iter().for_each(|it| messages::write(list, it));
+}
+
+/// Whether a chunk, or what came in place of an answer, is an error: OpenAI's object, or what vendors have instead.
+pub fn tells_error(json: &[u8]) -> bool {
+    Fields::of_bytes(json).is_some_and(|it| failed::read("", &it).is_some())
 }
 
 impl ClientDialect for Chat {

@@ -90,6 +90,26 @@ fn a_refused_key_is_never_the_clients_fault() {
 }
 
 #[test]
+fn an_account_without_credit_is_the_gateways_key() {
+    for body in [
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the Anthropic API."}}"#,
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"This organization has been disabled."}}"#,
+        r#"{"error":{"code":"Arrearage","type":"Arrearage","message":"Access denied, please make sure your account is in good standing."}}"#,
+    ] {
+        let error = read(400, body);
+        assert_eq!((error.kind, error.retry), (Kind::KeyRefused, Retry::NextTarget), "{body}");
+    }
+}
+
+/// Bedrock's status for a model that failed.
+#[test]
+fn a_failed_model_is_no_mistake_of_the_client() {
+    let error = read(424, r#"{"message":"The model failed.","originalStatusCode":500}"#);
+    assert_eq!((error.kind, error.retry), (Kind::VendorFailed, Retry::NextTarget));
+    assert_eq!((error.status.as_u16(), error.error_type.as_str()), (502, "server_error"));
+}
+
+#[test]
 fn a_403_that_is_not_about_the_key_benches_no_key() {
     let check = |body: &str, kind: Kind| assert_eq!(read(403, body).kind, kind, "{body}");
     check(r#"{"error":{"code":"model_not_found","message":"no access to the model"}}"#, Kind::ModelMissing);
@@ -164,6 +184,19 @@ fn only_the_clients_own_mistakes_end_the_search() {
     for status in [401, 402, 403, 404, 408, 425, 429, 498, 500, 502, 503, 504, 529, 302] {
         assert_eq!(read(status, "").retry, Retry::NextTarget, "{status}");
     }
+}
+
+#[test]
+fn an_error_that_stands_bare_in_a_200_is_told_from_an_answer() {
+    let check = |body: &str, is: bool| assert_eq!(is_bare_error(body.as_bytes()), is, "{body}");
+    check(r#"{"code":50505,"message":"busy","data":null}"#, true);
+    check(r#"{"message":"busy","type":"server_error","param":null,"code":null}"#, true);
+    check(r#"{"detail":"Not Found"}"#, true);
+    check(r#"{"object":"error","message":"busy","code":500}"#, true);
+    check(r#"{"choices":[],"message":"m"}"#, false);
+    check(r#"{"message":{"role":"assistant","content":"hi"}}"#, false);
+    check(r#"{"input_tokens":3}"#, false);
+    check(r#"{"totalTokens":3}"#, false);
 }
 
 #[test]
