@@ -22,6 +22,7 @@ pub mod gemini;
 pub mod ids;
 pub mod json;
 pub mod loss;
+pub mod orphans;
 pub mod prompt;
 pub mod read;
 pub mod responses;

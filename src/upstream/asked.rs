@@ -14,7 +14,7 @@ use crate::api::request::RequestScan;
 use crate::dialect::loss::Losses;
 use crate::dialect::prompt::Prompt;
 use crate::dialect::terms::Terms;
-use crate::dialect::{Aside, ClientDialect, Dialect, chat, gemini};
+use crate::dialect::{Aside, ClientDialect, Dialect, chat, gemini, orphans, responses};
 use crate::error::{Error, Retry};
 use crate::route::table::Route;
 use crate::route::target::Target;
@@ -302,6 +302,10 @@ impl Asked<'_> {
     fn translated(&self, mut prompt: Prompt, usage_injected: bool, form: &Form) -> Result<Encoded, Error> {
         let vendor = form.dialect.of_vendors().ok_or_else(|| mute(form.dialect))?;
         let mut losses = Losses::default();
+        if form.dialect != Dialect::Responses {
+            orphans::leave_out(&mut prompt);
+            responses::shell_as_function(&mut prompt.tools);
+        }
         let mends = Mends::of(&mut prompt, &self.quirks.tool_names);
         let body = vendor.write_prompt(&prompt, &self.terms(), &mut losses)?;
         Ok(Encoded {

@@ -13,7 +13,7 @@ use crate::api::request::{self, RequestScan};
 use crate::dialect::loss::{Losses, name_of, name_of_tool};
 use crate::dialect::prompt::{Media, MediaKind, Message, Part, Prompt, Source, Tool};
 use crate::dialect::terms::Terms;
-use crate::dialect::{Dialect, Frame, VendorDialect, ids, seal};
+use crate::dialect::{Dialect, Frame, VendorDialect, ids, orphans, responses, seal};
 use crate::error::{Error, Kind, Origin};
 use crate::route::table::Route;
 use crate::telemetry::EndpointKind;
@@ -109,6 +109,7 @@ impl Wording {
         let mut losses = Losses::default();
         // Parts of its own a chat client knows to be its vendor's.
         if self.dialect != Dialect::Chat {
+            orphans::leave_out(&mut prompt);
             prompt.messages.retain_mut(|it| bare_message(it, self.dialect, &mut losses));
         }
         let has_own = !losses.is_empty() || !prompt.extra.is_empty() || prompt.tools.iter().any(is_own);
@@ -117,6 +118,7 @@ impl Wording {
             return Ok(None);
         }
         prompt.extra.drain(..).for_each(|(name, value)| losses.add_field(&name, &value));
+        responses::shell_as_function(&mut prompt.tools);
         prompt.tools.retain(|it| match it {
             Tool::Other(json) => {
                 losses.add(name_of_tool(json));

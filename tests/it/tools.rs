@@ -169,3 +169,56 @@ async fn a_chat_client_has_its_names_at_a_chat_vendor_and_others_elsewhere() {
     let call = &answer["choices"][0]["message"]["tool_calls"][0];
     assert_eq!(call["function"]["name"], "read.file:x", "{answer}");
 }
+
+#[tokio::test]
+async fn the_shell_of_codex_is_a_function_elsewhere_and_its_calls_are_its_own_again() {
+    let action = json!({"type": "exec", "command": ["ls"], "env": {}});
+    let body = |stream: bool| {
+        json!({"model": "v/m", "stream": stream, "tools": [{"type": "local_shell"}], "input": [
+            {"role": "user", "content": "go"},
+            {"type": "local_shell_call", "call_id": "c9", "status": "completed", "action": action},
+            {"type": "function_call_output", "call_id": "c9", "output": "a.txt"}]})
+    };
+    let arguments = r#"{"command":["cat","a.txt"],"timeout_ms":9}"#;
+    let vendor = Vendor::with([
+        calls(&[("local_shell", arguments)]),
+        streamed("local_shell", &[&arguments[..7], &arguments[7..]]),
+    ])
+    .await;
+    let gateway = gateway("openai-compatible", &vendor).await;
+    let answer = ask(&gateway, "/v1/responses", &body(false)).await;
+    assert_eq!(answer.header("x-tollgate-dropped"), None);
+    let sent = vendor.request(0).await.json();
+    assert_eq!(sent["tools"][0]["function"]["name"], "local_shell", "{sent}");
+    let call = &sent["messages"][1]["tool_calls"][0];
+    assert_eq!(call["function"]["arguments"], action.to_string(), "{sent}");
+    assert_eq!((&call["id"], &sent["messages"][2]["tool_call_id"]), (&json!("c9"), &json!("c9")), "{sent}");
+    let expected = json!({"type": "exec", "command": ["cat", "a.txt"], "env": {}, "timeout_ms": 9});
+    let item = answer.json()["output"][0].clone();
+    assert_eq!((&item["type"], &item["action"]), (&json!("local_shell_call"), &expected), "{item}");
+    let answer = ask(&gateway, "/v1/responses", &body(true)).await;
+    let done = events(&answer).into_iter().find(|it| it["type"] == "response.output_item.done").unwrap();
+    assert_eq!(done["item"]["action"], expected, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_result_goes_with_the_call_that_cannot_be_told() {
+    let body = json!({"model": "v/m", "input": [
+        {"role": "user", "content": "go"},
+        {"type": "computer_call", "id": "cu_1", "call_id": "c9", "action": {"type": "screenshot"}},
+        {"type": "function_call_output", "call_id": "c9", "output": "seen"},
+        {"role": "user", "content": "and now"}]});
+    for kind in ["openai-compatible", "gemini"] {
+        let answer = match kind {
+            "gemini" => Reply::json(
+                200,
+                json!({"candidates": [{"content": {"role": "model", "parts": [{"text": "a"}]}, "finishReason": "STOP"}]}).to_string(),
+            ),
+            _ => Reply::chat("a"),
+        };
+        let vendor = Vendor::with([answer]).await;
+        let answer = ask(&gateway(kind, &vendor).await, "/v1/responses", &body).await;
+        assert_eq!(answer.header("x-tollgate-dropped"), Some("messages[].content[computer_call]"), "{kind}");
+        assert!(!vendor.request(0).await.text().contains("seen"), "{kind}");
+    }
+}

@@ -4,6 +4,7 @@ use super::content::{citation, text_of};
 use super::items::{read_call, read_reasoning};
 use super::place::At;
 use super::seal::own;
+use super::shell;
 use crate::api::fields::{Fields, elements};
 use crate::api::usage::UsageBody;
 use crate::dialect::answer::{Answer, Choice, Finish, Reason};
@@ -80,6 +81,7 @@ pub fn parts<'a>(item: &Fields<'a>, tokens: &mut Vec<&'a str>, chars: &mut u64) 
         Some("reasoning") => read_reasoning(item, own),
         Some("function_call") => read_call(item, nowhere, false).into_iter().collect(),
         Some("custom_tool_call") => read_call(item, nowhere, true).into_iter().collect(),
+        Some("local_shell_call") => shell::read_call(item).into_iter().collect(),
         Some("image_generation_call") => picture(item).map(Part::Media).into_iter().collect(),
         _ => Vec::new(),
     }

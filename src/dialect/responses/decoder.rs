@@ -3,6 +3,7 @@
 use super::answer::{created, failure, finish, logprobs, parts, picture};
 use super::content::{citation, text_of};
 use super::seal::own;
+use super::shell;
 use crate::api::fields::{Fields, elements};
 use crate::api::usage::UsageBody;
 use crate::dialect::event::{Event, Told};
@@ -174,6 +175,10 @@ impl Heard {
         let Some(item) = fields.value("item").and_then(Fields::read) else { return Ok(()) };
         match item.text("type").as_deref() {
             Some("function_call" | "custom_tool_call") => self.call(fields, &item, is_done, tell),
+            Some("local_shell_call") if is_done => {
+                self.shell(&item, tell);
+                Ok(())
+            }
             Some("reasoning") if is_done => self.reasoning(fields, &item, tell),
             Some("message") if is_done && !self.item_of(fields)?.said => {
                 tell_message(&item, &mut self.chars, tell);
@@ -209,6 +214,16 @@ impl Heard {
         }
         self.calls = self.calls.max(call + 1);
         Ok(())
+    }
+
+    /// Its action is told whole.
+    fn shell(&mut self, item: &Fields, tell: &mut impl FnMut(Event)) {
+        if let Some(prompt::Part::Call(it)) = shell::read_call(item) {
+            let call = self.calls;
+            tell(Event::CallBegins { call, id: it.id, name: it.name, is_custom: false });
+            tell(Event::CallGoesOn { call, arguments: it.arguments });
+            self.calls += 1;
+        }
     }
 
     fn reasoning(

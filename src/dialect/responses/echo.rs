@@ -1,5 +1,7 @@
 //! The fields of a request that its response repeats, with OpenAI's defaults where the client said nothing.
 
+use super::shell;
+use super::tools::read_tools;
 use crate::api::fields::{Fields, text};
 use crate::api::ink::Ink;
 
@@ -33,6 +35,8 @@ pub struct Echo {
     pub service_tier: String,
     /// Names of tools that take text.
     pub custom: Vec<String>,
+    /// OpenAI's own shell is among the tools.
+    pub has_shell: bool,
 }
 
 impl Echo {
@@ -45,6 +49,10 @@ impl Echo {
             model: own("model").unwrap_or_default(),
             service_tier: own("service_tier").unwrap_or_else(|| "default".to_owned()),
             custom: custom_names(&fields),
+            has_shell: fields
+                .value("tools")
+                .and_then(|it| read_tools(it).ok())
+                .is_some_and(|it| shell::is_among(&it)),
         }
     }
 

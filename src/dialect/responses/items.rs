@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::content::{other, read_content, text_of};
 use super::place::At;
 use super::seal::untagged;
+use super::shell;
 use crate::api::fields::{Fields, elements};
 use crate::dialect::prompt::{Call, Message, Part, Role, Seal, Thought, ToolResult};
 use crate::error::Error;
@@ -82,6 +83,12 @@ pub fn read_item(json: &str, at: At) -> Result<Item, Error> {
         None if fields.value("role").is_some() => read_message(&fields, at),
         Some("function_call") => Ok(Item::Did(vec![read_call(&fields, at, false)?])),
         Some("custom_tool_call") => Ok(Item::Did(vec![read_call(&fields, at, true)?])),
+        Some("local_shell_call") => {
+            Ok(Item::Did(vec![shell::read_call(&fields).unwrap_or_else(|| other(json))]))
+        }
+        Some("local_shell_call_output") => {
+            Ok(Item::Gave(shell::read_output(&fields, at).unwrap_or_else(|| other(json))))
+        }
         Some("function_call_output" | "custom_tool_call_output") => Ok(Item::Gave(read_result(&fields, at)?)),
         Some("reasoning") => Ok(Item::Did(read_reasoning(&fields, untagged))),
         Some("item_reference") => Err(unresolved(&fields)),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::content::{write_input, write_output, write_said};
+use super::shell;
 use crate::api::ink::Ink;
 use crate::dialect::Dialect;
 use crate::dialect::loss::{Losses, kind_of, name_of, name_of_made};
@@ -10,7 +11,8 @@ use crate::dialect::prompt::{Call, Message, Part, Prompt, Role, Thought, ToolRes
 
 /// Writes the field `input`.
 pub fn write_items(prompt: &Prompt, object: &mut Vec<u8>, losses: &mut Losses) {
-    let mut items = Items { list: object.key("input").open(b'['), custom: custom_calls(prompt), losses };
+    let (custom, has_shell) = (custom_calls(prompt), shell::is_among(&prompt.tools));
+    let mut items = Items { list: object.key("input").open(b'['), custom, has_shell, losses };
     prompt.messages.iter().for_each(|it| items.message(it));
     items.list.close(b']');
 }
@@ -28,6 +30,8 @@ fn custom_calls(prompt: &Prompt) -> HashSet<&str> {
 struct Items<'a> {
     list: &'a mut Vec<u8>,
     custom: HashSet<&'a str>,
+    /// OpenAI's own shell is among the tools.
+    has_shell: bool,
     losses: &'a mut Losses,
 }
 
@@ -106,6 +110,13 @@ impl Items<'_> {
     }
 
     fn call(&mut self, call: &Call) {
+        if self.has_shell && !call.is_custom && call.name == shell::NAME {
+            let item = self.list.of_type("local_shell_call");
+            item.text_field("call_id", &call.id).text_field("status", "completed");
+            shell::write_action(item, &call.arguments);
+            item.close(b'}');
+            return;
+        }
         let item = self.list.of_type(if call.is_custom { "custom_tool_call" } else { "function_call" });
         item.text_field("call_id", &call.id);
         item.text_field("name", &call.name);

@@ -22,6 +22,7 @@ mod prompt;
 mod request;
 mod saying;
 mod seal;
+mod shell;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -29,6 +30,7 @@ mod written;
 
 pub use broken::{Ending, Passed, begun, failed};
 pub use items::messages_of;
+pub use shell::as_function as shell_as_function;
 pub use written::Gathered;
 
 use super::answer::Answer;

@@ -1,6 +1,7 @@
 //! The items of a response's output, as they are while it is being made and when it is done.
 
 use super::content::annotation;
+use super::shell;
 use crate::api::ink::Ink;
 use crate::dialect::json::Json;
 use crate::dialect::whole::Whole;
@@ -56,6 +57,8 @@ pub enum CallKind {
     Custom,
     /// Of a custom tool that its vendor took for a function with one text: told when it is whole and unwrapped.
     Wrapped,
+    /// Of OpenAI's own shell: told when it is whole.
+    Shell,
 }
 
 impl Status {
@@ -75,6 +78,7 @@ impl Body {
             Self::Message(_) => "msg",
             Self::Reasoning { .. } => "rs",
             Self::Call { kind: CallKind::Function, .. } => "fc",
+            Self::Call { kind: CallKind::Shell, .. } => "lsh",
             Self::Call { .. } => "ctc",
             Self::Image(_) => "ig",
         }
@@ -100,6 +104,12 @@ impl Item {
                     write_texts(object.key("content").open(b'['), "reasoning_text", content);
                 }
                 object.text_if("encrypted_content", sealed.as_deref());
+            }
+            Body::Call { call_id, arguments, kind: CallKind::Shell, .. } => {
+                object.text_field("type", "local_shell_call");
+                object.text_field("status", self.status.as_str());
+                object.text_field("call_id", call_id);
+                shell::write_action(object, arguments);
             }
             Body::Call { call_id, name, arguments, kind, .. } => {
                 let is_function = *kind == CallKind::Function;

@@ -3,6 +3,7 @@
 use super::making::{Making, TextPart};
 use super::output::{Body, CallKind, Status, Words, write_all, write_text_part};
 use super::seal::tagged;
+use super::shell;
 use crate::api::fields::{Fields, elements};
 use crate::api::ink::Ink;
 use crate::dialect::arguments::unwrapped;
@@ -227,6 +228,7 @@ impl Making {
         let kind = match (is_custom, self.echo.is_custom(name)) {
             (true, _) => CallKind::Custom,
             (false, true) => CallKind::Wrapped,
+            (false, false) if self.echo.has_shell && name == shell::NAME => CallKind::Shell,
             (false, false) => CallKind::Function,
         };
         let body = Body::Call {
@@ -252,7 +254,7 @@ impl Making {
         let kind = match kind {
             CallKind::Function => "response.function_call_arguments.delta",
             CallKind::Custom => "response.custom_tool_call_input.delta",
-            CallKind::Wrapped => return,
+            CallKind::Wrapped | CallKind::Shell => return,
         };
         self.tell_of(index, kind, out, |it, _| _ = it.text_field("delta", arguments));
     }
@@ -291,6 +293,7 @@ impl Making {
         }
         let Body::Call { kind, .. } = &self.items[index].body else { return };
         let (kind, field) = match kind {
+            CallKind::Shell => return self.close(index, cut, out),
             CallKind::Function => ("response.function_call_arguments.done", "arguments"),
             _ => ("response.custom_tool_call_input.done", "input"),
         };

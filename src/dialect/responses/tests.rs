@@ -219,7 +219,7 @@ fn what_cannot_be_understood_is_refused_by_name() {
 #[test]
 fn items_of_own_tools_are_carried_along() {
     let call = json!({"type": "web_search_call", "id": "ws_1", "status": "completed"});
-    let output = json!({"type": "local_shell_call_output", "id": "x", "output": "o"});
+    let output = json!({"type": "shell_call_output", "call_id": "x", "output": []});
     let messages = items(json!([call, output]));
     assert_eq!((messages[0].role, messages[1].role), (Role::Assistant, Role::User));
     let prompt = Prompt { messages, ..Prompt::default() };
