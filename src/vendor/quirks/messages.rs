@@ -26,6 +26,9 @@ pub(super) fn fit(json: &str, rules: &MessageOptions, losses: &mut Losses) -> Op
     if rules.system_first == Some(true) {
         order::system_first(&mut messages);
     }
+    if rules.tools_answered == Some(true) {
+        order::answer_tools(&mut messages);
+    }
     if rules.user_needed == Some(true) {
         order::user_needed(&mut messages);
     }

@@ -263,6 +263,7 @@ fn names_of_messages<'a>(messages: &'a MessageOptions) -> impl Iterator<Item = &
     let fields = messages.drop.iter().flatten().chain(messages.rename.iter().flat_map(|it| it.keys()));
     let with_calls = messages.echo_reasoning == Some(true)
         || messages.thought_signatures == Some(true)
+        || messages.tools_answered == Some(true)
         || messages.tool_ids == Some(ToolIdName::NineAlphanumerics);
     let signs = [
         with_calls.then_some("tool_call"),

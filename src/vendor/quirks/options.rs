@@ -207,6 +207,8 @@ pub struct MessageOptions {
     /// Whether results of tools may hold pictures, documents and recordings; else what clients of other dialects send so
     /// goes into a user's message behind the results. Default false.
     pub tool_media: Option<bool>,
+    /// Whether a user may not speak directly behind a tool: an assistant's word goes between. Default false.
+    pub tools_answered: Option<bool>,
     /// Whether there must be a user's message: where there is none, the last system message becomes one. Default false.
     pub user_needed: Option<bool>,
     /// Whether the system's word may only come first: later ones are joined to it. Default false.

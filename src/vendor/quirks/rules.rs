@@ -173,6 +173,7 @@ impl MessageOptions {
         over(&mut self.thought_signatures, &later.thought_signatures);
         over(&mut self.text_content, &later.text_content);
         over(&mut self.last_assistant_prefix, &later.last_assistant_prefix);
+        over(&mut self.tools_answered, &later.tools_answered);
         over(&mut self.user_needed, &later.user_needed);
         over(&mut self.system_first, &later.system_first);
         over(&mut self.alternate, &later.alternate);

@@ -47,6 +47,21 @@ pub(super) fn system_first(messages: &mut Vec<Cow<'_, str>>) {
     messages.extend(ordered.into_iter().filter_map(|it| it.map_or_else(|run| runs[run].take(), Some)));
 }
 
+/// What an assistant says that said nothing.
+const DONE: &str = r#"{"role":"assistant","content":"Done."}"#;
+
+/// Between a tool and a user comes an assistant.
+pub(super) fn answer_tools(messages: &mut Vec<Cow<'_, str>>) {
+    let mut is_tools = false;
+    let told = std::mem::take(messages).into_iter().flat_map(|it| {
+        let role = role(&it);
+        let needs_answer = is_tools && role == "user";
+        is_tools = role == "tool";
+        needs_answer.then_some(Cow::Borrowed(DONE)).into_iter().chain([it])
+    });
+    *messages = told.collect();
+}
+
 /// Where no user said anything, the last system message is what one said.
 pub(super) fn user_needed(messages: &mut [Cow<'_, str>]) {
     if messages.iter().any(|it| role(it) == "user") {

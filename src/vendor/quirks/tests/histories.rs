@@ -75,7 +75,7 @@ fn what_others_added_goes_where_it_is_refused() {
     check_message(
         "mistral/mistral-large-4",
         tool,
-        &tool.replace(r#","is_error":true"#, ""),
+        &tool.replace(r#","is_error":true}"#, r#"},{"role":"assistant","content":"Done."}"#),
         "messages[].is_error",
     );
     let document = r#"{"role":"user","content":[{"type":"file","file":{"file_id":"f"},"citations":{"enabled":true},"context":"c"}]}"#;

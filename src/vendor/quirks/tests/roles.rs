@@ -82,3 +82,20 @@ fn a_schema_that_is_no_field_is_told_in_words() {
         &format!(r#"{{"messages":[{user}],"response_format":{{"type":"json_object"}}}}"#),
     );
 }
+
+/// Coding agents say something beside what their tools did.
+#[test]
+fn between_tools_and_users_somebody_speaks_where_that_is_wanted() {
+    let (tool, user) =
+        (r#"{"role":"tool","tool_call_id":"aB3dE6gH9","content":"3"}"#, r#"{"role":"user","content":"b"}"#);
+    let (said, done) = (r#"{"role":"assistant","content":"a"}"#, r#"{"role":"assistant","content":"Done."}"#);
+    let all = |of: &[&str]| format!(r#"{{"messages":[{}]}}"#, of.join(","));
+    let given = all(&[user, tool, tool, user, user, tool, said, user]);
+    check(
+        "mistral/mistral-large-4",
+        &given,
+        &all(&[user, tool, tool, done, user, user, tool, said, user]),
+        "",
+    );
+    stays("vllm/m", &given);
+}
