@@ -107,7 +107,7 @@ async fn items_go_before_a_calls_messages_and_its_turn_becomes_items() {
     let function = json!({"name": "add", "arguments": "{\"a\":2}"});
     let call = json!({"id": "c1", "type": "function", "function": function});
     let expected = json!([
-        {"role": "developer", "content": "Be brief."},
+        {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "2+2?"}, image]},
         {"role": "assistant", "content": null, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c1", "content": "4"},
