@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::api::fields::{Fields, object};
 use crate::api::ink::Ink;
 use crate::api::surrogates;
+use crate::dialect::chat::finish::FAILED;
 use crate::price::estimate;
 use crate::session::standard;
 use node::Node;
@@ -30,9 +31,6 @@ const SPEAKING: &[&str] = &[
     "audio",
     "images",
 ];
-
-/// Finish reasons by which a vendor says that it broke off.
-const BROKEN_OFF: &[&str] = &["error", "insufficient_system_resource"];
 
 /// The answer so far. Of several answers the first one.
 #[derive(Debug, Default)]
@@ -203,11 +201,11 @@ fn whole_message(json: &str) -> Option<String> {
 }
 
 fn ends(finish_reason: Option<&RawValue>) -> bool {
-    said(finish_reason).is_some_and(|it| !it.is_empty() && !BROKEN_OFF.contains(&it))
+    said(finish_reason).is_some_and(|it| !it.is_empty() && !FAILED.contains(&it))
 }
 
 fn breaks_off(finish_reason: Option<&RawValue>) -> bool {
-    said(finish_reason).is_some_and(|it| BROKEN_OFF.contains(&it))
+    said(finish_reason).is_some_and(|it| FAILED.contains(&it))
 }
 
 fn said(finish_reason: Option<&RawValue>) -> Option<&str> {

@@ -176,6 +176,8 @@ pub fn status_of_type(said: &Said) -> Option<u16> {
             "not_found_error" | "NOT_FOUND" | "ResourceNotFoundException" => 404,
             "rate_limit_error"
             | "rate_limit_exceeded"
+            // Cerebras
+            | "too_many_requests_error"
             | "RESOURCE_EXHAUSTED"
             | "insufficient_quota"
             | "ThrottlingException"

@@ -117,6 +117,12 @@ impl Calls {
         (piece.name.is_none() || self.0[last].name.is_none()).then_some(last)
     }
 
+    /// Whether the arguments of one have begun and are not whole.
+    pub fn are_cut(&self) -> bool {
+        let is_cut = |it: &Call| !it.is_custom && it.whole != Whole::default() && !it.whole.is_whole();
+        self.0.iter().any(is_cut)
+    }
+
     /// No piece comes any more.
     pub fn end(&mut self, mut tell: impl FnMut(Event)) {
         for (number, call) in self.0.iter_mut().enumerate() {

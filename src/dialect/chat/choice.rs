@@ -217,6 +217,11 @@ impl ChoiceHeard {
         }
     }
 
+    /// Whether it cannot be all, for arguments of a call are cut.
+    pub fn is_cut(&self) -> bool {
+        !self.finished && self.calls.are_cut()
+    }
+
     /// Tells what is held: no piece comes any more.
     pub fn end(&mut self, told: &mut Vec<Told>) {
         self.end_texts(told);

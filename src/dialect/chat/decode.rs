@@ -5,13 +5,15 @@ use super::{failed, finish, sources, usage};
 use crate::api::fields::{Fields, elements};
 use crate::dialect::event::{Event, Told};
 use crate::dialect::read::{count_of, text_of};
-use crate::dialect::{Decoder, Unreadable};
+use crate::dialect::{Decoder, ErrorSaid, Unreadable};
 
 /// Most answers of one stream.
 const CHOICES_MAX: usize = 1024;
 
 /// Sources at the top of an answer that are told; further ones are left out.
 const SOURCES_MAX: usize = 256;
+
+const CUT: &str = "The upstream's answer ended before it was complete.";
 
 #[derive(Default)]
 pub struct ChunkDecoder {
@@ -31,7 +33,11 @@ impl Decoder for ChunkDecoder {
         if data == b"[DONE]" {
             self.end_choices(told);
             self.ended = true;
-            told.push(Event::End.told());
+            // Some leave out how an answer ends, but the last words of a call none may.
+            told.push(match self.choices.iter().any(ChoiceHeard::is_cut) {
+                true => Event::Failed(ErrorSaid::of(502, CUT)).told(),
+                false => Event::End.told(),
+            });
             return Ok(());
         }
         let fields = Fields::of_bytes(data);

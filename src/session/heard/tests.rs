@@ -181,6 +181,7 @@ fn the_first_answer_is_heard_until_its_vendor_says_it_is_all() {
         r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#,
         r#"{"choices":[{"index":1,"delta":{"content":"other"},"finish_reason":"stop"}]}"#,
         r#"{"choices":[{"delta":{},"finish_reason":"error"}]}"#,
+        r#"{"choices":[{"delta":{},"finish_reason":"network_error"}]}"#,
         r#"{"choices":[{"delta":null,"finish_reason":null}]}"#,
     ];
     for data in silent {

@@ -197,6 +197,7 @@ fn a_type_speaks_where_the_status_does_not() {
         (200, "rate_limit_error", Kind::RateLimited),
         (200, "authentication_error", Kind::KeyRefused),
         (200, "billing_error", Kind::KeyRefused),
+        (200, "too_many_requests_error", Kind::RateLimited),
         (200, "not_found_error", Kind::ModelMissing),
         (200, "RESOURCE_EXHAUSTED", Kind::RateLimited),
         (200, "UNAVAILABLE", Kind::VendorFailed),
