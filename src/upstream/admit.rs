@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::dialect::{ClientDialect, Dialect, NoAnswer, VendorDialect, chat};
 use crate::error::{Error, Kind, Origin};
 use crate::upstream::attempt::AttemptOn;
-use crate::upstream::call::Encoded;
+use crate::upstream::call::{CallBody, Encoded};
 use crate::upstream::client::LanePlace;
 use crate::upstream::commit::{self, AnswerBody, Hold, error};
 use crate::upstream::opaque::Opaque;
@@ -23,6 +23,10 @@ use crate::upstream::translation::{self, Listener, Translation};
 use crate::vendor::failure::{is_bare_error, says_why};
 use crate::vendor::filtered::{is_broken_off, is_filtered};
 use crate::vendor::stream::StreamShape;
+
+/// What comes in another kind than was asked for says nothing to clients, which read the kind that they asked for.
+const NOT_STREAMED: &str = "The upstream answered whole where a stream was asked for.";
+const STREAMED: &str = "The upstream answered with a stream where none was asked for.";
 
 const EMPTIED: &str = "The upstream's moderation left nothing of the answer.";
 
@@ -54,7 +58,7 @@ impl AttemptOn<'_> {
         }
         if EVENT_STREAMS.iter().any(|it| content_type.starts_with(it)) {
             let held = self.more && self.call.body.is_whole();
-            let mut relay = Box::new(self.relay(body, place, encoded, held));
+            let mut relay = Box::new(self.relay(body, place, encoded, held)?);
             match held {
                 true => commit::first_content(&mut relay, self.deadline.min(first_content), reading).await?,
                 false => commit::first_sign(&mut relay, reading).await?,
@@ -66,7 +70,7 @@ impl AttemptOn<'_> {
         }
         let hold = Hold { bytes_max: self.bounds.answer_bytes_max, until: self.deadline, idle };
         let answer = commit::whole_answer(self.upstream, head, body, place, hold).await;
-        let answer = answer.and_then(|it| self.no_failure(it, &head.headers));
+        let answer = answer.and_then(|it| self.no_failure(it, encoded, &head.headers));
         let answer = answer.map_err(|it| self.reworded(it, encoded))?;
         let answer = self.in_words_of_chat(answer, encoded, &head.headers)?;
         if let AnswerBody::Whole(bytes) = &answer {
@@ -82,7 +86,14 @@ impl AttemptOn<'_> {
     }
 
     /// `held`: the client is to see nothing of it before it is known to be good.
-    fn relay(&self, body: Incoming, place: Option<LanePlace>, encoded: &Encoded, held: bool) -> Relay {
+    fn relay(
+        &self,
+        body: Incoming,
+        place: Option<LanePlace>,
+        encoded: &Encoded,
+        held: bool,
+    ) -> Result<Relay, Error> {
+        self.check_kind(encoded, true)?;
         let frame = self.call.wording.as_ref().map(|it| &it.frame);
         let events_max = self.bounds.event_bytes_max;
         let listens = |it: &Dialect| matches!(it, Dialect::Anthropic | Dialect::Gemini);
@@ -105,14 +116,31 @@ impl AttemptOn<'_> {
             throughput: self.leg.route.throughput.as_ref().map(|it| Throughput::new(it, held)),
             hears: self.heard,
         };
-        Relay::new(options, std::sync::Arc::clone(self.upstream), body, place)
+        Ok(Relay::new(options, std::sync::Arc::clone(self.upstream), body, place))
     }
 
-    /// An answer of a model's that is none: an error by itself, or one before its first word.
-    fn no_failure(&self, answer: AnswerBody, headers: &HeaderMap) -> Result<AnswerBody, Error> {
+    /// Fails what comes as a stream, or whole, where a model was asked for the other. With nobody else left to ask, a
+    /// client gets what is in its own words as it is: some can read both.
+    fn check_kind(&self, encoded: &Encoded, streams: bool) -> Result<(), Error> {
+        let is_known = encoded.form.is_some() && matches!(self.call.body, CallBody::Json { .. });
+        let matters = is_known && (self.more || !is_told_as_it_is(encoded));
+        match (streams, self.call.streams()) {
+            (true, false) if matters => Err(error(self.upstream, Kind::VendorFailed, STREAMED)),
+            (false, true) if matters => Err(error(self.upstream, Kind::VendorFailed, NOT_STREAMED)),
+            _ => Ok(()),
+        }
+    }
+
+    /// An answer of a model's that is none: of the wrong kind, an error by itself, or one before its first word.
+    fn no_failure(
+        &self,
+        answer: AnswerBody,
+        encoded: &Encoded,
+        headers: &HeaderMap,
+    ) -> Result<AnswerBody, Error> {
         let (AnswerBody::Whole(bytes), Some(_)) = (&answer, &self.call.wording) else { return Ok(answer) };
         if !is_broken_off(bytes) && !is_bare_error(bytes) {
-            return Ok(answer);
+            return self.check_kind(encoded, false).map(|()| answer);
         }
         let names_model = self.call.names_model();
         Err(commit::read_failure(self.upstream, StatusCode::OK, headers, bytes, names_model).0)

@@ -105,3 +105,4 @@ mod uploads;
 mod verdicts;
 mod waiting;
 mod witness;
+mod wrong_kinds;
