@@ -12,7 +12,7 @@ use crate::dialect::chat::finish::FAILED;
 static FILTERED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"content_filter\""));
 
 static BROKEN: LazyLock<[Finder<'static>; 3]> =
-    LazyLock::new(|| FAILED.map(|it| Finder::new(it.as_bytes()).into_owned()));
+    LazyLock::new(|| FAILED.map(|it| Finder::new(&format!("\"{it}\"")).into_owned()));
 
 #[derive(Deserialize)]
 struct Answer {
