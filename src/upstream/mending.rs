@@ -1,6 +1,6 @@
 //! What an answer needs besides being read: thoughts that a model wrote into its content are taken out of it, the input of a
-//! custom tool, which left as a function with one text, becomes text again, and tools have the names that they had. Works on what is told, so in every dialect
-//! alike. Called where answers are put into chat's words.
+//! custom tool, which left as a function with one text, becomes text again, and tools have the names that they had. Works on
+//! what is told, so in every dialect alike. Called where answers are put into chat's words.
 
 use crate::dialect::answer::Answer;
 use crate::dialect::arguments::unwrapped;

@@ -1,8 +1,9 @@
 //! Writes a request. Losses: `logit_bias`, `verbosity`, `parallel_tool_calls: false`, stop sequences beyond the fifth,
 //! names of participants, grammars of custom tools, tools that other vendors run, files kept at other vendors, URLs
 //! whose media type nobody can tell, pictures' `detail`, what is said of citing documents, tiers that Google has not,
-//! sampling that the model refuses, reasoning where it cannot, and fields that are no dialect's. A wish for no reasoning becomes the lowest level where a model thinks by levels: these
-//! cannot be told not to think. What a tool may be (`strict`) is kept to for all tools as soon as one wants it.
+//! sampling that the model refuses, reasoning where it cannot, and fields that are no dialect's. A wish for no reasoning
+//! becomes the lowest level where a model thinks by levels: these cannot be told not to think. What a tool may be
+//! (`strict`) is kept to for all tools as soon as one wants it.
 
 use super::generation;
 use super::toolbox;
